@@ -1,0 +1,1 @@
+"""The engine: evolution of update rules, its campaigns, and the command line."""
