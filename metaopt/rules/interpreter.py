@@ -81,7 +81,7 @@ def _branch(op: Op, sizes: tuple[int, ...]) -> Callable[..., jax.Array]:
     def total_of_tensor(x: jax.Array) -> jax.Array:
         ends = np.cumsum(sizes)
         parts = [jnp.sum(x[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
-        return jnp.repeat(jnp.stack(parts), np.array(sizes), total_repeat_length=sum(sizes))
+        return jnp.stack(parts)[np.repeat(np.arange(len(sizes)), sizes)]
 
     def branch(*values: jax.Array) -> jax.Array:
         args = values[: op.arity]

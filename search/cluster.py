@@ -1,0 +1,151 @@
+"""Where rounds run: in this process, or on Ray. The only file that imports ray.
+
+A round is a pure call, so a worker that dies or hangs is replaced and its round is done again.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from search.evolve import Round, RoundResult, island_round
+
+
+class Executor(Protocol):
+    """Runs rounds, whichever way; the results come in the order of the rounds."""
+
+    def run(self, rounds: Sequence[Round]) -> list[RoundResult]:
+        """Run all rounds and wait for them."""
+        ...
+
+
+class InProcess:
+    """Rounds one after the other in this process."""
+
+    def run(self, rounds: Sequence[Round]) -> list[RoundResult]:
+        """Run all rounds."""
+        return [island_round(task) for task in rounds]
+
+
+class WorkerError(RuntimeError):
+    """A round that failed on every attempt."""
+
+
+class RayWorkers:
+    """Rounds on Ray actors, one round a worker at a time.
+
+    Args:
+      count: number of workers.
+      timeout: seconds after which a round counts as hanging and its worker is replaced.
+      attempts: how often a round is tried before the campaign gives up.
+      report: told what happened when a worker was replaced.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        timeout: float,
+        attempts: int = 3,
+        report: Callable[[str], None] = logging.getLogger(__name__).warning,
+    ):
+        self._timeout, self._attempts, self._report = timeout, attempts, report
+        self._workers = [_new_worker() for _ in range(count)]
+
+    def run(self, rounds: Sequence[Round]) -> list[RoundResult]:
+        """Run all rounds.
+
+        Raises:
+          WorkerError: a round failed too often; the message holds the last failure.
+        """
+        import ray
+
+        results: dict[int, RoundResult] = {}
+        waiting = [(i, 1) for i in range(len(rounds))]
+        idle = list(range(len(self._workers)))
+        running: dict[Any, tuple[int, int, int]] = {}
+        while waiting or running:
+            while waiting and idle:
+                (i, attempt), worker = waiting.pop(0), idle.pop(0)
+                future = self._workers[worker].run.remote(rounds[i])
+                running[future] = (i, attempt, worker)
+            ready, late = ray.wait(list(running), num_returns=1, timeout=self._timeout)
+            for future in ready or late:
+                i, attempt, worker = running.pop(future)
+                idle.append(worker)
+                try:
+                    results[i] = ray.get(future, timeout=0)
+                except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
+                    hung = isinstance(error, ray.exceptions.GetTimeoutError)
+                    what = f"hung for {self._timeout:g} s" if hung else "died"
+                    if attempt == self._attempts:
+                        raise WorkerError(f"a round failed {attempt} times: {error}") from error
+                    self._report(f"a worker {what}; it is replaced and its round is done again")
+                    ray.kill(self._workers[worker], no_restart=True)
+                    self._workers[worker] = _new_worker()
+                    waiting.insert(0, (i, attempt + 1))
+                except ray.exceptions.RayTaskError as error:
+                    raise WorkerError(f"a round failed on a worker:\n{error}") from error
+        return [results[i] for i in range(len(rounds))]
+
+    def process_ids(self) -> list[int]:
+        """The workers' process ids, on the machines where they run."""
+        import ray
+
+        return ray.get([worker.process_id.remote() for worker in self._workers])
+
+
+class _Worker:
+    """What runs on a worker."""
+
+    def run(self, task: Round) -> RoundResult:
+        return island_round(task)
+
+    def process_id(self) -> int:
+        return os.getpid()
+
+
+def _new_worker() -> Any:
+    import ray
+
+    # Actors are for the state that JAX keeps: what a worker has compiled serves later rounds.
+    return ray.remote(num_cpus=1, max_restarts=0)(_Worker).remote()
+
+
+@contextlib.contextmanager
+def executor(
+    *, workers: int = 0, address: str = "", timeout: float = 3600.0, dashboard: bool = False
+) -> Iterator[Executor]:
+    """Where to run rounds.
+
+    Args:
+      workers: 0 runs in this process, unless an address is given; otherwise that many Ray workers.
+      address: a Ray cluster to join, such as `auto`; none starts Ray here, on the loopback
+        address.
+      timeout: seconds for one round on a worker.
+      dashboard: whether a Ray that is started here has its dashboard.
+
+    Raises:
+      ConnectionError: there is no cluster at the address.
+    """
+    if not workers and not address:
+        yield InProcess()
+        return
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if address:
+        options["address"] = address
+    else:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        options |= {
+            "num_cpus": workers,
+            "include_dashboard": dashboard,
+            "_node_ip_address": "127.0.0.1",
+        }
+    ray.init(**options)
+    try:
+        count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        yield RayWorkers(count, timeout)
+    finally:
+        ray.shutdown()

@@ -1,0 +1,107 @@
+"""Trainings on an accelerator: a whole batch of them is one compiled scan over the steps.
+
+Genomes are data, so one program compiled for a batch size serves every candidate of a campaign.
+"""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import tasks
+from metaopt.rules.genome import CONSTANT, NOTHING, Genome, Layout, take
+from metaopt.rules.interpreter import step
+from search.problem import problem
+from search.training import DIVERGED_AT, Jobs, Outcomes, Status, schedule
+
+
+def train(
+    task: str,
+    genomes: Genome,
+    layout: Layout,
+    jobs: Jobs,
+    *,
+    steps: int,
+    course: str,
+    patience: float,
+    split: tasks.Split,
+    width: int,
+) -> Outcomes:
+    """Run trainings of one task; the arguments are those of `host_engine.train`.
+
+    A training that is not better than the trivial predictor after the patience counts as stopped,
+    though it saves no time here.
+    """
+    run = _compiled(task, layout, steps, course, max(1, int(patience * steps)), split)
+    genomes = _padded(genomes, layout)
+    count = len(jobs.program)
+    parts = []
+    for start in range(0, count, width):
+        index = np.minimum(np.arange(start, start + width), count - 1)
+        chunk = take(genomes, jobs.program[index])
+        longest = np.int32(np.max(np.sum(chunk.ops != NOTHING, axis=1), initial=0))
+        result = run(chunk, jobs.seed[index], jobs.rate[index], longest)
+        parts.append(jax.tree.map(lambda x, n=min(width, count - start): np.asarray(x)[:n], result))
+    loss, diverged_at, hopeless = (np.concatenate(column) for column in zip(*parts, strict=True))
+    status = np.where(hopeless, Status.STOPPED, Status.FINISHED)
+    diverged = (diverged_at < steps) | ~np.isfinite(loss)
+    status = np.where(diverged, Status.DIVERGED, status)
+    loss = np.where(status == Status.FINISHED, loss, np.inf).astype(np.float64)
+    return Outcomes(loss, status, np.minimum(diverged_at, steps).astype(np.int64))
+
+
+def _padded(genomes: Genome, layout: Layout) -> Genome:
+    """Genomes with room for as many statements as the layout has, so that shapes never change."""
+    missing = layout.capacity - genomes.ops.shape[1]
+
+    def pad(column: np.ndarray, empty: float) -> np.ndarray:
+        widths = [(0, 0), (0, missing)] + [(0, 0)] * (column.ndim - 2)
+        return np.pad(column, widths, constant_values=empty)
+
+    return genomes._replace(
+        ops=pad(genomes.ops, NOTHING),
+        targets=pad(genomes.targets, 0),
+        args=pad(genomes.args, CONSTANT),
+        constants=pad(genomes.constants, 0.0),
+    )
+
+
+@cache
+def _compiled(
+    task: str, layout: Layout, steps: int, course: str, patience: int, split: tasks.Split
+) -> jax.stages.Wrapped:
+    p = problem(task)
+    courses = jnp.asarray(schedule(course, steps))
+    limit = DIVERGED_AT * p.trivial_loss
+
+    @jax.jit
+    def run(
+        genomes: Genome, seeds: jax.Array, rates: jax.Array, longest: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        machine = jax.vmap(
+            partial(step, layout=layout, sizes=p.sizes, limit=longest),
+            in_axes=(0, 0, 0, 0, 0, None),
+        )
+
+        def one_step(carry: tuple, k: jax.Array) -> tuple:
+            params, states, loss_sum, diverged_at = carry
+            losses, gradients = jax.vmap(p.gradient, in_axes=(0, 0, None))(params, seeds, k)
+            updates, states = machine(
+                genomes, params, gradients, states, rates * courses[k], k + 1
+            )
+            alive = (losses <= limit) & (diverged_at == steps)
+            loss_sum += jnp.where((2 * k >= patience) & (k <= patience), losses, 0.0)
+            diverged_at = jnp.where(alive, diverged_at, jnp.minimum(diverged_at, k))
+            return (params - updates, states, loss_sum, diverged_at), None
+
+        count = seeds.shape[0]
+        params = jax.vmap(p.init)(seeds)
+        states = jnp.zeros((count, len(layout.states), p.num_parameters))
+        carry = (params, states, jnp.zeros(count), jnp.full(count, steps))
+        (params, _, loss_sum, diverged_at), _ = jax.lax.scan(one_step, carry, jnp.arange(steps))
+        counted = patience - (patience + 1) // 2 + 1
+        hopeless = (patience < steps) & (loss_sum > p.trivial_loss * counted)
+        return jax.vmap(partial(p.evaluate, split=split))(params), diverged_at, hopeless
+
+    return run

@@ -1,0 +1,153 @@
+"""Fitness: how well a rule trains the search's tasks, on validation data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import jax
+import numpy as np
+
+import tasks
+from metaopt.rules.genome import Genome, Layout
+from search import device_engine, host_engine
+from search.problem import problem
+from search.training import SCHEDULES, Jobs, Status
+
+Engine = Literal["auto", "host", "device"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a candidate is trained and judged.
+
+    Attributes:
+      tasks: names of the tasks; fitness is the mean over them.
+      steps: length of a training.
+      schedule: course of the learning rate `lr` that rules see: constant, linear, or cosine.
+      rates: peaks of `lr`; the best of them counts, for all tasks and seeds together. The published
+        search uses one, 1.0, and leaves the scale to the rule.
+      num_seeds: trainings a task and rate; fitness is the mean over them.
+      first_seed: the first of the seeds, which are consecutive.
+      patience: fraction of the steps after which a training that has learned nothing is stopped.
+      engine: `host` interprets rules in numpy, `device` in XLA; `auto` takes `device` where JAX
+        has an accelerator. The two differ in rounding, so a campaign stays with one.
+      width: trainings that run at once; 0 is 32 on the host and 2,048 on an accelerator.
+    """
+
+    tasks: tuple[str, ...] = ("digits_mlp_32_relu_b32",)
+    steps: int = 200
+    schedule: str = "cosine"
+    rates: tuple[float, ...] = (1.0,)
+    num_seeds: int = 1
+    first_seed: int = 0
+    patience: float = 0.25
+    engine: Engine = "auto"
+    width: int = 0
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be run."""
+        if not self.tasks or not self.rates:
+            raise ValueError("training needs at least one task and one rate")
+        for name in self.tasks:
+            if name not in tasks.names():
+                tasks.get(name)  # raises, with near matches
+        if self.steps < 1 or self.num_seeds < 1 or self.width < 0:
+            raise ValueError("steps and num_seeds must be at least 1, and width at least 0")
+        if not 0 < self.patience <= 1:
+            raise ValueError(f"patience must be in (0, 1], got {self.patience}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}: {self.schedule!r}")
+
+    def resolved_engine(self) -> str:
+        """`host` or `device`."""
+        if self.engine != "auto":
+            return self.engine
+        return "host" if jax.default_backend() == "cpu" else "device"
+
+    @property
+    def trainings_per_candidate(self) -> int:
+        """How many trainings one evaluation takes."""
+        return len(self.tasks) * len(self.rates) * self.num_seeds
+
+
+class Evaluation(NamedTuple):
+    """What was measured of N candidates.
+
+    Attributes:
+      fitness: float64 `(N,)`, 1 - loss / trivial loss, in [0, 1]: 0 for a rule that learns nothing
+        or diverges, 1 for no loss at all; mean over tasks and seeds at the best rate.
+      rate: float64 `(N,)`, the best rate.
+      status: int `(N,)`, the worst `Status` of the trainings at that rate.
+      losses: float64 `(N, tasks, seeds)`, validation losses at that rate.
+      trainings: number of trainings that were run.
+      steps: number of optimizer steps that were run.
+    """
+
+    fitness: np.ndarray
+    rate: np.ndarray
+    status: np.ndarray
+    losses: np.ndarray
+    trainings: int
+    steps: int
+
+
+def evaluate(
+    genomes: Genome,
+    layout: Layout,
+    config: TrainingConfig,
+    *,
+    split: tasks.Split = "validation",
+) -> Evaluation:
+    """Train stacked legal genomes and measure their fitness.
+
+    Args:
+      genomes: a stack of N, best without dead code.
+      layout: their layout.
+      config: how to train.
+      split: what the final loss is measured on.
+    """
+    count = len(genomes.ops)
+    rates, seeds = len(config.rates), config.num_seeds
+    engine = config.resolved_engine()
+    train = host_engine.train if engine == "host" else device_engine.train
+    jobs = Jobs(
+        program=np.repeat(np.arange(count), rates * seeds),
+        rate=np.tile(np.repeat(np.float32(config.rates), seeds), count),
+        seed=np.tile(np.arange(seeds, dtype=np.int32) + config.first_seed, count * rates),
+    )
+    outcomes = [
+        train(
+            task,
+            genomes,
+            layout,
+            jobs,
+            steps=config.steps,
+            course=config.schedule,
+            patience=config.patience,
+            split=split,
+            width=config.width or (32 if engine == "host" else 2048),
+        )
+        for task in config.tasks
+    ]
+    shape = (len(config.tasks), count, rates, seeds)
+    losses = np.stack([o.loss for o in outcomes]).reshape(shape)
+    status = np.stack([o.status for o in outcomes]).reshape(shape)
+    trivial = np.array([problem(task).trivial_loss for task in config.tasks])
+    scores = 1 - np.clip(losses / trivial[:, None, None, None], 0, 1)
+    by_rate = scores.mean(axis=(0, 3))
+    best = np.argmax(by_rate, axis=1)
+    rows = np.arange(count)
+    return Evaluation(
+        fitness=by_rate[rows, best],
+        rate=np.asarray(config.rates, np.float64)[best],
+        status=status[:, rows, best].max(axis=(0, 2), initial=Status.FINISHED),
+        losses=losses[:, rows, best].swapaxes(0, 1),
+        trainings=len(jobs.program) * len(config.tasks),
+        steps=int(sum(o.steps.sum() for o in outcomes)),
+    )
+
+
+def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Mean and sample standard deviation (0 for a single value)."""
+    values = np.asarray(values, np.float64)
+    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0

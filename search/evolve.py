@@ -1,0 +1,383 @@
+"""One island: regularized evolution of update rules, as a pure function of a round."""
+
+from dataclasses import replace
+from functools import cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metaopt.rules import library
+from metaopt.rules.analysis import facts, live
+from metaopt.rules.fingerprint import fingerprint
+from metaopt.rules.genome import (
+    Genome,
+    Layout,
+    decode,
+    encode,
+    stack,
+    take,
+    without_dead_code,
+)
+from metaopt.rules.mutate import MutationWeights, mutate
+from metaopt.rules.parse import parse
+from metaopt.rules.program import Program
+from search.config import SearchConfig
+from search.evaluate import evaluate
+from search.training import Status
+
+ROOT = 0
+"""The parent of the start program, which has none."""
+
+
+class Island(NamedTuple):
+    """A population of N, as a ring in which the oldest individual is replaced next.
+
+    Attributes:
+      genomes: a stack of N.
+      fitness: float64 `(N,)`.
+      prints: int64 `(N,)`, fingerprints.
+      oldest: int64, index of the oldest individual.
+      best: float64, best fitness since the last restart.
+      stale: int64, rounds since that last rose.
+      restarts: int64, how often the island started anew.
+    """
+
+    genomes: Genome
+    fitness: np.ndarray
+    prints: np.ndarray
+    oldest: np.ndarray
+    best: np.ndarray
+    stale: np.ndarray
+    restarts: np.ndarray
+
+
+class Individuals(NamedTuple):
+    """Individuals on their way to an island: genomes, fitness and fingerprints of each."""
+
+    genomes: Genome
+    fitness: np.ndarray
+    prints: np.ndarray
+
+
+class Candidates(NamedTuple):
+    """Every program that was trained, in order: what the search found out.
+
+    Attributes:
+      prints: int64 fingerprints.
+      parents: int64, fingerprint of the program it was mutated from, `ROOT` for the start.
+      kinds: int64, the kind of the mutation, an index of `mutate.KINDS`.
+      fitness: float64.
+      rates: float64, the best learning rate.
+      status: int64, a `Status`.
+      rules: the programs without dead code, as text.
+    """
+
+    prints: np.ndarray
+    parents: np.ndarray
+    kinds: np.ndarray
+    fitness: np.ndarray
+    rates: np.ndarray
+    status: np.ndarray
+    rules: tuple[str, ...]
+
+
+class Counts(NamedTuple):
+    """What happened to the mutants of a round, and what it cost."""
+
+    generated: int = 0
+    illegal: int = 0
+    duplicates: int = 0
+    evaluated: int = 0
+    stopped: int = 0
+    diverged: int = 0
+    trainings: int = 0
+    steps: int = 0
+    restarts: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":  # type: ignore[override]
+        """The sums."""
+        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Round(NamedTuple):
+    """One round of one island, ready to be run anywhere: all that `island_round` reads.
+
+    Attributes:
+      config: the campaign's.
+      island: which island.
+      number: which round, from 1.
+      state: the island before the round.
+      arrivals: migrants from another island.
+      champion: the best individual of the campaign, as a stack of one.
+      known_prints: int64 `(K,)`, fingerprints of all that has been trained.
+      known_fitness: float64 `(K,)`.
+    """
+
+    config: SearchConfig
+    island: int
+    number: int
+    state: Island
+    arrivals: Individuals
+    champion: Individuals
+    known_prints: np.ndarray
+    known_fitness: np.ndarray
+
+
+class RoundResult(NamedTuple):
+    """What a round comes to."""
+
+    state: Island
+    candidates: Candidates
+    counts: Counts
+
+
+def start_program(config: SearchConfig) -> Program:
+    """The program that the campaign starts from, its hyperparameters written in as constants."""
+    text = config.start
+    program = parse(text, "<start>") if "\n" in text else library.get(text)
+    return replace(program.inlined(), name="rule", doc="")
+
+
+@cache
+def layout_of(config: SearchConfig) -> Layout:
+    """The layout that all programs of a campaign share."""
+    return Layout.of(start_program(config), capacity=config.capacity, spares=config.spares)
+
+
+def first_candidate(config: SearchConfig) -> tuple[Individuals, Candidates, Counts]:
+    """The start program, trained: individual, record, and cost."""
+    layout = layout_of(config)
+    genomes = stack([encode(start_program(config), layout)])
+    lean, prints = _lean_and_prints(genomes, layout)
+    found = evaluate(lean, layout, config.training)
+    candidates = _candidates(lean, layout, prints, np.array([ROOT]), np.array([-1]), found)
+    counts = Counts(1, 0, 0, 1, 0, 0, found.trainings, found.steps)
+    return Individuals(genomes, found.fitness, prints), candidates, counts
+
+
+def new_island(config: SearchConfig, first: Individuals, restarts: int = 0) -> Island:
+    """An island on which every individual is the same."""
+    where = np.zeros(config.evolution.population, np.int64)
+    return Island(
+        take(first.genomes, where),
+        first.fitness[where],
+        first.prints[where],
+        np.int64(0),
+        first.fitness.max(),
+        np.int64(0),
+        np.int64(restarts),
+    )
+
+
+def emigrants(island: Island, count: int) -> Individuals:
+    """The `count` fittest different individuals, fittest first; fewer if there are fewer."""
+    order = np.lexsort((island.prints, -island.fitness))
+    _, first = np.unique(island.prints[order], return_index=True)
+    chosen = order[np.sort(first)][:count]
+    return Individuals(take(island.genomes, chosen), island.fitness[chosen], island.prints[chosen])
+
+
+def individual(rule: str, fitness: float, fingerprint: int, config: SearchConfig) -> Individuals:
+    """A recorded candidate as a stack of one individual."""
+    genome = stack([encode(parse(rule), layout_of(config))])
+    return Individuals(genome, np.array([fitness]), np.array([fingerprint]))
+
+
+def island_round(task: Round) -> RoundResult:
+    """Run one round of one island: a pure function, so it may be done again anywhere."""
+    config, island = task.config, task.state
+    evolution = config.evolution
+    layout = layout_of(config)
+    rng = np.random.default_rng([config.seed, task.island, task.number])
+    fitness_of = dict(zip(task.known_prints.tolist(), task.known_fitness.tolist(), strict=True))
+
+    restarted = island.stale >= evolution.patience
+    if restarted:
+        first = task.champion
+        if island.restarts < evolution.fresh_starts:
+            first, _, _ = _recalled_start(config, fitness_of)
+        island = new_island(config, first, int(island.restarts) + 1)
+    island = _enter(island, task.arrivals)
+
+    records, total = [], Counts(restarts=int(restarted))
+    for _ in range(evolution.cycles):
+        parents = _tournament(rng, island.fitness, evolution.tournament, evolution.children)
+        key = jax.random.key(rng.integers(2**31))
+        source = take(island.genomes, parents)
+        if evolution.method == "random":
+            start = encode(start_program(config), layout)
+            source = stack([start] * evolution.children)
+        children, kinds, alive, valid = _mutants(
+            layout, evolution.mutation, evolution.method
+        )(key, source)
+        lean = without_dead_code(children, alive)
+        prints = fingerprint(lean, layout)
+
+        novel, born = _novel(prints, valid, fitness_of, evolution.evaluations)
+        counts = Counts(
+            generated=int(born.sum() + (~valid).sum()),
+            illegal=int((~valid).sum()),
+            duplicates=int(born.sum()) - len(novel),
+        )
+        if len(novel):
+            found = evaluate(take(lean, novel), layout, config.training)
+            ancestors = island.prints[parents[novel]]
+            if evolution.method == "random":
+                ancestors = np.full(len(novel), _start_print(config))
+            record = _candidates(
+                take(lean, novel), layout, prints[novel], ancestors, kinds[novel], found
+            )
+            records.append(record)
+            fitness_of.update(zip(record.prints.tolist(), record.fitness.tolist(), strict=True))
+            counts += Counts(
+                evaluated=len(novel),
+                stopped=int(np.sum(found.status == Status.STOPPED)),
+                diverged=int(np.sum(found.status == Status.DIVERGED)),
+                trainings=found.trainings,
+                steps=found.steps,
+            )
+        total += counts
+        index = np.flatnonzero(born)
+        fitness = np.array([fitness_of[p] for p in prints[index].tolist()])
+        island = _enter(island, Individuals(take(children, index), fitness, prints[index]))
+
+    best = max((r.fitness.max() for r in records), default=-np.inf)
+    improved = best > island.best
+    island = island._replace(
+        best=np.maximum(island.best, best),
+        stale=np.int64(0) if improved else island.stale + 1,
+    )
+    return RoundResult(island, _joined(records), total)
+
+
+def _recalled_start(
+    config: SearchConfig, fitness_of: dict[int, float]
+) -> tuple[Individuals, int, float]:
+    fingerprint_ = _start_print(config)
+    fitness = fitness_of[fingerprint_]
+    genomes = stack([encode(start_program(config), layout_of(config))])
+    return Individuals(genomes, np.array([fitness]), np.array([fingerprint_])), fingerprint_, fitness
+
+
+@cache
+def _start_print(config: SearchConfig) -> int:
+    layout = layout_of(config)
+    _, prints = _lean_and_prints(stack([encode(start_program(config), layout)]), layout)
+    return int(prints[0])
+
+
+def _lean_and_prints(genomes: Genome, layout: Layout) -> tuple[Genome, np.ndarray]:
+    alive = np.asarray(jax.vmap(partial(live, layout=layout))(genomes))
+    lean = without_dead_code(genomes, alive)
+    return lean, fingerprint(lean, layout)
+
+
+@cache
+def _mutants(layout: Layout, weights: MutationWeights, method: str):  # noqa: ANN202
+    """Compiled: key, stacked parents -> children, kinds, live statements, validity; as numpy."""
+    if method == "hyperparameters":
+        weights = MutationWeights(insert=0, delete=0, modify=0, scale=1)
+    one = partial(mutate, layout=layout, weights=weights)
+
+    def mutants(key: jax.Array, parents: Genome) -> tuple:
+        count = parents.ops.shape[0]
+        if method == "random":
+            depth_key, key = jax.random.split(key)
+            depths = jax.random.randint(depth_key, (count,), 1, 17)
+
+            def deeper(i: jax.Array, carry: tuple) -> tuple:
+                genomes, kinds = carry
+                keys = jax.random.split(jax.random.fold_in(key, i), count)
+                new, new_kinds = jax.vmap(one)(keys, genomes)
+
+                def chosen(a: jax.Array, b: jax.Array) -> jax.Array:
+                    return jnp.where((i < depths).reshape((-1,) + (1,) * (a.ndim - 1)), a, b)
+
+                return jax.tree.map(chosen, (new, new_kinds), (genomes, kinds))
+
+            children, kinds = jax.lax.fori_loop(
+                0, 16, deeper, (parents, jnp.zeros(count, jnp.int32))
+            )
+        else:
+            children, kinds = jax.vmap(one)(jax.random.split(key, count), parents)
+        alive = jax.vmap(partial(live, layout=layout))(children)
+        valid = jax.vmap(lambda genome: facts(genome, layout).valid)(children)
+        return children, kinds, alive, valid
+
+    compiled = jax.jit(mutants)
+    return lambda key, parents: jax.tree.map(np.asarray, compiled(key, parents))
+
+
+def _tournament(
+    rng: np.random.Generator, fitness: np.ndarray, size: int, count: int
+) -> np.ndarray:
+    """Indices of `count` winners of tournaments among `size` individuals each."""
+    entrants = rng.integers(len(fitness), size=(count, size))
+    winners = np.argmax(fitness[entrants], axis=1)
+    return entrants[np.arange(count), winners]
+
+
+def _novel(
+    prints: np.ndarray, valid: np.ndarray, fitness_of: dict[int, float], limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which mutants to train, at most `limit`, and which are born.
+
+    Those after the last that is trained are not born: their number must not depend on how many
+    are drawn at once.
+    """
+    seen: set[int] = set()
+    novel: list[int] = []
+    born = valid.copy()
+    for i, (fingerprint_, legal) in enumerate(zip(prints.tolist(), valid.tolist(), strict=True)):
+        if not legal or fingerprint_ in fitness_of or fingerprint_ in seen:
+            continue
+        if len(novel) == limit:
+            born[i:] = False
+            break
+        seen.add(fingerprint_)
+        novel.append(i)
+    return np.array(novel, np.int64), born
+
+
+def _enter(island: Island, new: Individuals) -> Island:
+    """Individuals join, and as many of the oldest leave."""
+    size, count = len(island.fitness), len(new.fitness)
+    if not count:
+        return island
+    where = (int(island.oldest) + np.arange(count)) % size
+
+    def replaced(old: np.ndarray, value: np.ndarray) -> np.ndarray:
+        copy = np.array(old)
+        copy[where] = value
+        return copy
+
+    return island._replace(
+        genomes=Genome(*map(replaced, island.genomes, new.genomes)),
+        fitness=replaced(island.fitness, new.fitness),
+        prints=replaced(island.prints, new.prints),
+        oldest=np.int64((int(island.oldest) + count) % size),
+    )
+
+
+def _candidates(lean, layout, prints, parents, kinds, found) -> Candidates:  # noqa: ANN001
+    rules = tuple(str(decode(take(lean, i), layout)) for i in range(len(prints)))
+    return Candidates(
+        np.asarray(prints, np.int64),
+        np.asarray(parents, np.int64),
+        np.asarray(kinds, np.int64),
+        found.fitness,
+        found.rate,
+        np.asarray(found.status, np.int64),
+        rules,
+    )
+
+
+def _joined(records: list[Candidates]) -> Candidates:
+    if not records:
+        empty = np.zeros(0, np.int64)
+        return Candidates(empty, empty, empty, np.zeros(0), np.zeros(0), empty, ())
+    columns = list(zip(*records, strict=True))
+    arrays = [np.concatenate(column) for column in columns[:-1]]
+    return Candidates(*arrays, rules=tuple(rule for rules in columns[-1] for rule in rules))
