@@ -75,7 +75,10 @@ def _compiled(
     courses = jnp.asarray(schedule(course, steps))
     limit = DIVERGED_AT * p.trivial_loss
 
-    @jax.jit
+    # Sums by atomic operations would differ from run to run.
+    exact = {"xla_gpu_deterministic_ops": True} if jax.default_backend() == "gpu" else None
+
+    @partial(jax.jit, compiler_options=exact)
     def run(
         genomes: Genome, seeds: jax.Array, rates: jax.Array, longest: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:

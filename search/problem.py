@@ -59,9 +59,11 @@ def problem(name: str) -> Problem:
     ) -> tuple[jax.Array, jax.Array]:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1), step)
         batch = task.batch(key)
-        return jax.value_and_grad(lambda flat: task.loss(unravel(flat), batch))(params)
+        with jax.default_matmul_precision("float32"):  # the same numbers on every platform
+            return jax.value_and_grad(lambda flat: task.loss(unravel(flat), batch))(params)
 
     def evaluate(params: jax.Array, split: tasks.Split) -> jax.Array:
-        return task.evaluate(unravel(params), split)
+        with jax.default_matmul_precision("float32"):
+            return task.evaluate(unravel(params), split)
 
     return Problem(name, sizes, task.trivial_loss, init, gradient, evaluate)

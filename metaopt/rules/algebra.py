@@ -1,6 +1,7 @@
 """Elementwise expressions to sympy and back."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import sympy
 
@@ -116,7 +117,7 @@ def _replaced(
     return new
 
 
-def _from_sympy(graph: Graph, e: sympy.Expr, symbols: dict[sympy.Symbol, Ref]) -> Ref:
+def _from_sympy(graph: Graph, e: Any, symbols: dict[sympy.Symbol, Ref]) -> Ref:
     if isinstance(e, sympy.Symbol):
         return symbols[e]
     if e.is_number:
@@ -125,7 +126,7 @@ def _from_sympy(graph: Graph, e: sympy.Expr, symbols: dict[sympy.Symbol, Ref]) -
             raise Unsupported
         return constant(value.real)
 
-    def back(x: sympy.Expr) -> Ref:
+    def back(x: Any) -> Ref:
         return _from_sympy(graph, x, symbols)
 
     if isinstance(e, sympy.Add):
@@ -137,13 +138,15 @@ def _from_sympy(graph: Graph, e: sympy.Expr, symbols: dict[sympy.Symbol, Ref]) -
     if isinstance(e, sympy.log) and isinstance(e.args[0], sympy.Abs):
         return graph.add("log", back(e.args[0].args[0]))
     if isinstance(e, sympy.Max | sympy.Min):
-        return _chain(graph, "max" if isinstance(e, sympy.Max) else "min", map(back, e.args))
+        return _chain(
+            graph, "max" if isinstance(e, sympy.Max) else "min", (back(x) for x in e.args)
+        )
     if type(e) in _FUNCTIONS:
         return graph.add(_FUNCTIONS[type(e)], back(e.args[0]))
     raise Unsupported
 
 
-Back = Callable[[sympy.Expr], Ref]
+Back = Callable[[Any], Ref]
 
 
 def _chain(graph: Graph, op: str, refs: Iterator[Ref]) -> Ref:
@@ -153,7 +156,7 @@ def _chain(graph: Graph, op: str, refs: Iterator[Ref]) -> Ref:
     return first
 
 
-def _sum(graph: Graph, e: sympy.Expr, back: Back) -> Ref:
+def _sum(graph: Graph, e: Any, back: Back) -> Ref:
     positive, negative = [], []
     for term in e.args:
         minus = term.could_extract_minus_sign()
@@ -166,7 +169,7 @@ def _sum(graph: Graph, e: sympy.Expr, back: Back) -> Ref:
     return total
 
 
-def _product(graph: Graph, e: sympy.Expr, back: Back) -> Ref:
+def _product(graph: Graph, e: Any, back: Back) -> Ref:
     guarded, plain = [], []
     for factor in e.args:
         rest = _without_guard(factor)

@@ -7,11 +7,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from metaopt.rules.genome import CONSTANT, NOTHING, Genome, Layout
 from metaopt.rules.ops import ARITY, BY_CODE, MAX_ARITY, REDUCES, TAKES_SCALAR, Extent, Reduces
 
 UNDEFINED = -1
+
+_EXISTS = np.arange(MAX_ARITY) < ARITY[:, None]
+"""Which arguments each operation has."""
 
 
 class Facts(NamedTuple):
@@ -32,7 +36,7 @@ class Facts(NamedTuple):
 
 def result_extent(op: jax.Array, extents: jax.Array) -> jax.Array:
     """The extent of what `op` yields for arguments of these extents, int32 `(..., 3)`."""
-    present = jnp.arange(MAX_ARITY) < jnp.asarray(ARITY)[op][..., None]
+    present = jnp.asarray(_EXISTS)[op]
     widest = jnp.max(jnp.where(present, extents, Extent.SCALAR), axis=-1)
     return jnp.select(
         [_reduces(op, r) for r in (Reduces.EACH_TENSOR, Reduces.MODEL, Reduces.RESCALES)],
@@ -56,7 +60,7 @@ def argument_extents(args: jax.Array, extents: jax.Array) -> jax.Array:
 
 def present_arguments(op: jax.Array, args: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Which of the three arguments exist, and which of them are registers."""
-    exists = jnp.arange(MAX_ARITY) < jnp.asarray(ARITY)[op][..., None]
+    exists = jnp.asarray(_EXISTS)[op]
     return exists, exists & (args != CONSTANT)
 
 
@@ -83,7 +87,7 @@ def facts(genome: Genome, layout: Layout) -> Facts:
     last, (extents, legal) = jax.lax.scan(forward, start, code)
     valid = jnp.all(legal) & jnp.all(last[genome.outputs] != UNDEFINED)
 
-    outputs = jnp.any(registers == genome.outputs[:, None], axis=0)
+    outputs = jnp.any(registers[None] == genome.outputs[:, None], axis=0)
     no_demand = jnp.zeros_like(outputs)
 
     def backward(after: tuple[jax.Array, jax.Array], statement: tuple[jax.Array, ...]) -> tuple:
@@ -95,7 +99,7 @@ def facts(genome: Genome, layout: Layout) -> Facts:
         inherits = must_be_scalar & ~_reduces(op, Reduces.MODEL)
         demands = reads & (jnp.asarray(TAKES_SCALAR)[op] | inherits) & (op != NOTHING)
         reads = reads & (op != NOTHING)
-        is_argument = registers == args[:, None]
+        is_argument = registers[None] == args[:, None]
         used = (used & ~assigned) | jnp.any(is_argument & reads[:, None], axis=0)
         scalar = (scalar & ~assigned) | jnp.any(is_argument & demands[:, None], axis=0)
         return (used, scalar), (used, scalar)
@@ -123,7 +127,7 @@ def live(genome: Genome, layout: Layout) -> jax.Array:
         op, target, args = statement
         _, reads = present_arguments(op, args)
         alive = jnp.any((registers == target) & wanted) & (op != NOTHING)
-        read = jnp.any((registers == args[:, None]) & reads[:, None], axis=0)
+        read = jnp.any((registers[None] == args[:, None]) & reads[:, None], axis=0)
         after = jnp.where(alive, (wanted & (registers != target)) | read, wanted)
         return after, alive
 
@@ -131,7 +135,7 @@ def live(genome: Genome, layout: Layout) -> jax.Array:
     alive = jnp.zeros(layout.capacity, bool)
     for _ in range(num_states + 1):
         roots = jnp.concatenate([jnp.ones(1, bool), live_states])
-        wanted = jnp.any((registers == genome.outputs[:, None]) & roots[:, None], axis=0)
+        wanted = jnp.any((registers[None] == genome.outputs[:, None]) & roots[:, None], axis=0)
         wanted, alive = jax.lax.scan(backward, wanted, code, reverse=True)
         live_states = live_states | wanted[2 : 2 + num_states]
     return alive

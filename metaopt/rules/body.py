@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from metaopt.rules.graph import INPUT, Graph, Ref, nonnegative
 from metaopt.rules.layout import assigned, called, indented, mathematics
 from metaopt.rules.lowering import Constants
-from metaopt.rules.ops import OPS, Extent, Reduces
-from metaopt.rules.printing import Printer, Scope
+from metaopt.rules.ops import OPS, Extent
+from metaopt.rules.printing import LIMIT, Printer, Scope
 from metaopt.rules.program import GRADIENT, PARAMETERS, RATE, STEP
 
 LEVEL = 2
@@ -79,7 +79,7 @@ class Body:
         roots = {o for o in graph.outputs if isinstance(o, int)}
         for index in live:
             node = graph.nodes[index]
-            if node.op in OPS and OPS[node.op].reduces is Reduces.MODEL:
+            if node.op in _SUMS:
                 roots.update(a for a in node.args if isinstance(a, int))
         wide = [i for i in live if graph.extents[i] is not Extent.SCALAR]
         wide = [i for i in wide if graph.nodes[i].op != INPUT]
@@ -97,9 +97,10 @@ class Body:
         """Scalars computed once, before the trees: sums, and what is made of them and the step."""
         graph, uses = self.graph, _uses(self.graph, live)
         dynamic: set[int] = set()
-        # Users that work leaf by leaf, or that want a whole tree.
-        users = [n for i in live if self._wants_trees(i) for n in _nodes(graph.nodes[i].args)]
-        wide_use = {*users, *_nodes(graph.outputs)}
+        wide = [i for i in live if graph.extents[i] is not Extent.SCALAR]
+        in_leaves = {n for i in wide for n in _nodes(graph.nodes[i].args)}
+        sums = [i for i in live if graph.nodes[i].op in _SUMS]
+        as_trees = {*_nodes(graph.outputs), *(n for i in sums for n in _nodes(graph.nodes[i].args))}
         found = set()
         for index in live:
             node = graph.nodes[index]
@@ -107,19 +108,14 @@ class Body:
                 if node.name == STEP:
                     dynamic.add(index)
                 continue
-            reduces = OPS[node.op].reduces if node.op in OPS else Reduces.NOTHING
-            if reduces is Reduces.MODEL or any(a in dynamic for a in _nodes(node.args)):
+            if node.op in _SUMS or any(a in dynamic for a in _nodes(node.args)):
                 dynamic.add(index)
             if not node.args:
                 continue
-            if uses[index] > 1 or (index in dynamic and index in wide_use):
+            inside = index in dynamic and index in in_leaves
+            if uses[index] > 1 or inside or index in as_trees:
                 found.add(index)
         return found
-
-    def _wants_trees(self, index: int) -> bool:
-        op = self.graph.nodes[index].op
-        sums = op in OPS and OPS[op].reduces is Reduces.MODEL
-        return sums or self.graph.extents[index] is not Extent.SCALAR
 
     def _printer(self, leaf: dict[int, str] | None = None) -> Printer:
         return Printer(
@@ -133,22 +129,40 @@ class Body:
         )
 
     def _scalar(self, index: int) -> None:
-        node = self.graph.nodes[index]
         hint = self.graph.hints.get(index, "c")
-        printer = _TopPrinter(self)
-
-        def on_long(part: int, text: str) -> str:
-            if self.graph.extent(part) is not Extent.SCALAR:
-                return text
-            name = self.scope.fresh(self.graph.hints.get(part, "c"))
-            self._assign(name, text)
-            self.scalars[part] = name
-            return name
-
-        text = printer.text(index, node, on_long)
-        name = self.scope.fresh(hint)
+        if self.graph.nodes[index].op in _SUMS:
+            self._sum(index, hint)
+            return
+        printer = self._printer()
+        printer.on_long = self._part
+        for part in Graph(self.graph.program, self.graph.nodes, outputs=(index,)).live():
+            if part not in self.scalars and self.graph.nodes[part].op in _SUMS:
+                function, trees = self._sum_of_trees(part)
+                text = f"{function}({', '.join(trees)})"
+                short = self.graph.nodes[part].op != "dot" and len(text) <= LIMIT // 2
+                printer.leaf[part] = text if short else self._sum(part, "c")
+        text = printer.text(index)[0]
+        name = self.scalars[index] = self.scope.fresh(hint)
         self._assign(name, text)
-        self.scalars[index] = name
+
+    def _part(self, index: int, text: str) -> str:
+        name = self.scalars[index] = self.scope.fresh(self.graph.hints.get(index, "c"))
+        self._assign(name, text)
+        return name
+
+    def _sum(self, index: int, hint: str) -> str:
+        """A line for a sum over the model."""
+        function, trees = self._sum_of_trees(index)
+        name = self.scalars[index] = self.scope.fresh(hint)
+        # Type checkers read the result of vdot as anything that could become an array.
+        target = f"{name}: Any" if self.graph.nodes[index].op == "dot" else name
+        self.lines += called(f"{target} = {function}", trees, LEVEL)
+        self.equations.append((name, mathematics(f"{function}({', '.join(trees)})")))
+        return name
+
+    def _sum_of_trees(self, index: int) -> tuple[str, list[str]]:
+        node = self.graph.nodes[index]
+        return OPS[node.op].source.partition("(")[0], [self.tree(a) for a in node.args]
 
     def _assign(self, name: str, text: str) -> None:
         self.lines += assigned(name, text, LEVEL)
@@ -174,6 +188,7 @@ class Body:
                 printer.leaf[part] = named(part, printer.text(part)[0])
         text = printer.text(index)[0]
         if self.graph.extents[index] is not Extent.TENSOR:
+            text = named(index, text) if len(text) > LIMIT // 2 else text
             text = f"jnp.full_like({self.like}, {text})"
         parameters = [leaf[i] for i in arguments]
         if self.like not in parameters and f"full_like({self.like}," in "".join(
@@ -220,7 +235,7 @@ class Body:
         """For a state that could otherwise change its type, the tree whose type it keeps."""
         states = [s for s, o in zip(self.fields, self.graph.outputs[1:], strict=True) if o == index]
         wide = {i for i, n in enumerate(self.graph.nodes) if n.name == RATE}
-        wide |= {i for i, n in enumerate(self.graph.nodes) if n.op in ("global_norm", "dot")}
+        wide |= {i for i, n in enumerate(self.graph.nodes) if n.op in _SUMS}
         needs = Graph(self.graph.program, self.graph.nodes, outputs=(index,)).live()
         return f"state.{self.fields[states[0]]}" if states and wide.intersection(needs) else ""
 
@@ -245,25 +260,8 @@ class Body:
             self.lines.append(f"{name} = optax.tree.cast_like({name}, {cast})")
 
 
-class _TopPrinter:
-    """Prints scalars at the level of `update`, where sums over the model are written out."""
-
-    def __init__(self, body: Body):
-        self.body = body
-
-    def text(self, index: int, node, on_long) -> str:
-        body = self.body
-        printer = body._printer()
-        printer.on_long = on_long
-        for part in Graph(body.graph.program, body.graph.nodes, outputs=(index,)).live():
-            inner = body.graph.nodes[part]
-            if part in body.scalars or inner.op not in ("global_norm", "dot"):
-                continue
-            text = OPS[inner.op].source.format(*(body.tree(a) for a in inner.args))
-            if part == index:
-                return text
-            printer.leaf[part] = text
-        return printer.text(index)[0]
+_SUMS = frozenset({"global_norm", "dot"})
+"""Sums over the model, which `optax.tree` has functions for."""
 
 
 def _nodes(args: tuple[Ref, ...]) -> list[int]:

@@ -177,6 +177,8 @@ def take(genomes: Genome, index: int | Sequence[int] | np.ndarray | slice) -> Ge
 def without_dead_code(genomes: Genome, live: np.ndarray) -> Genome:
     """Stacked genomes with only their live statements, cut to the longest of them.
 
+    A state whose new value nothing computes any more, since it is dead, keeps its old one.
+
     Args:
       genomes: a stack of N.
       live: bool `(N, L)`, the statements to keep, as `analysis.live` finds them.
@@ -189,7 +191,13 @@ def without_dead_code(genomes: Genome, live: np.ndarray) -> Genome:
         rows = np.take_along_axis(column, order.reshape(order.shape + extra), 1)
         return np.where(kept.reshape(kept.shape + extra), rows, column.dtype.type(empty))
 
+    writes = genomes.targets[:, None, :] == genomes.outputs[:, :, None]
+    writes &= (genomes.ops != NOTHING)[:, None, :]
+    lost = writes.any(axis=2) & ~(writes & live[:, None, :]).any(axis=2)
+    unchanged = np.arange(genomes.outputs.shape[1], dtype=np.int32) + 1  # the states' registers
+
     return genomes._replace(
+        outputs=np.where(lost, unchanged, genomes.outputs),
         ops=compact(genomes.ops, NOTHING),
         targets=compact(genomes.targets, 0),
         args=compact(genomes.args, CONSTANT),

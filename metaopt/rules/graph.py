@@ -1,6 +1,6 @@
 """A program as a graph of values: what simplification, canonical form and export work on.
 
-Equal operations on equal arguments are one node, so common subexpressions are found by construction.
+Equal operations on equal arguments are one node, so common subexpressions are found by the way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -92,8 +92,11 @@ class Graph:
                 wanted.update(a for a in self.nodes[index].args if isinstance(a, int))
         return sorted(wanted)
 
-    def mapped(self, build: Callable[["Graph", str, tuple[Ref, ...]], Ref]) -> "Graph":
-        """A new graph of the live nodes, each made by `build(graph, op, arguments)`."""
+    def mapped(self, build: Callable[["Graph", int, tuple[Ref, ...]], Ref]) -> "Graph":
+        """A new graph of the live nodes.
+
+        Each node but the inputs is made by `build(new graph, old index, new arguments)`.
+        """
         new = Graph(self.program)
         table: dict[int, Ref] = {}
         for index in self.live():
@@ -102,7 +105,7 @@ class Graph:
                 table[index] = new.input(node.name)
                 continue
             args = tuple(table[a] if isinstance(a, int) else a for a in node.args)
-            ref = table[index] = build(new, node.op, args)
+            ref = table[index] = build(new, index, args)
             if isinstance(ref, int) and index in self.hints:
                 new.hints.setdefault(ref, self.hints[index])
         new.outputs = tuple(table[o] if isinstance(o, int) else o for o in self.outputs)
@@ -171,11 +174,44 @@ def program_of(graph: Graph) -> Program:
 
 
 _NONNEGATIVE = frozenset(
-    "abs square sqrt exp exp2 exp10 cosh norm global_norm arccosh arccos pi e eps".split()
+    {
+        "abs",
+        "square",
+        "sqrt",
+        "exp",
+        "exp2",
+        "exp10",
+        "cosh",
+        "norm",
+        "global_norm",
+        "arccosh",
+        "arccos",
+        "pi",
+        "e",
+        "eps",
+    }
 )
 _KEEPS_SIGN = frozenset(
-    "+ * / truediv max min cube cbrt sign reciprocal arcsin arctan sinh tanh arcsinh arctanh expm1 "
-    "clip_by_global_norm".split()
+    {
+        "+",
+        "*",
+        "/",
+        "truediv",
+        "max",
+        "min",
+        "cube",
+        "cbrt",
+        "sign",
+        "reciprocal",
+        "arcsin",
+        "arctan",
+        "sinh",
+        "tanh",
+        "arcsinh",
+        "arctanh",
+        "expm1",
+        "clip_by_global_norm",
+    }
 )
 
 
@@ -215,9 +251,9 @@ def _nonnegative_given(graph: Graph, states: set[str], defaults: Mapping[str, fl
         args = node.args
         if node.op == INPUT:
             good = node.name in states or node.name == "t" or defaults.get(node.name, -1) >= 0
-        elif node.op in _NONNEGATIVE:
-            good = True
-        elif node.op in ("*", "dot") and repr(args[0]) == repr(args[1]):
+        elif node.op in _NONNEGATIVE or (
+            node.op in ("*", "dot") and repr(args[0]) == repr(args[1])
+        ):
             good = True
         elif node.op == "max":
             good = any(holds(a) for a in args)
@@ -225,6 +261,9 @@ def _nonnegative_given(graph: Graph, states: set[str], defaults: Mapping[str, fl
             good = holds(args[0]) and holds(args[1]) and weight(args[2])
         elif node.op == "power":
             good = holds(args[0])
+        elif node.op == "-" and graph.node(args[1]).op == "power":
+            # The bias correction `1 - decay**t`.
+            good = args[0] == 1.0 and weight(graph.node(args[1]).args[0])
         else:
             good = node.op in _KEEPS_SIGN and all(holds(a) for a in args)
         if good:

@@ -35,7 +35,9 @@ def called(start: str, arguments: Sequence[str], level: int, end: str = "") -> l
 def signature(name: str, parameters: Sequence[str], result: str) -> list[str]:
     """The head of a function; what follows `*` goes on lines of its own."""
     if "*" not in parameters:
-        return [f"def {name}({', '.join(parameters)}) -> {result}:"]
+        line = f"def {name}({', '.join(parameters)}) -> {result}:"
+        if len(line) <= WIDTH:
+            return [line]
     return [f"def {name}(", *(f"{INDENT}{p}," for p in parameters), f") -> {result}:"]
 
 

@@ -21,16 +21,16 @@ def learning_rate_scale(program: Program) -> tuple[Program, float]:
     """
     graph = graph_of(program)
     rate = graph.input(RATE)
-    users = [graph.nodes[i] for i in graph.live() if _takes(graph.nodes[i].args, rate)]
+    scaled = [i for i in graph.live() if _takes(graph.nodes[i].args, rate)]
+    users = [graph.nodes[i] for i in scaled]
     factors = {a for n in users for a in n.args if isinstance(a, float)}
     plain = all(n.op == "*" and any(isinstance(a, float) for a in n.args) for n in users)
     if not plain or len(factors) != 1 or rate in graph.outputs:
         return program, 1.0
     (factor,) = factors
 
-    def build(new: Graph, op: str, args: tuple[Ref, ...]) -> Ref:
-        at = new.input(RATE)
-        return at if op == "*" and _takes(args, at) else new.add(op, *args)
+    def build(new: Graph, index: int, args: tuple[Ref, ...]) -> Ref:
+        return new.input(RATE) if index in scaled else new.add(graph.nodes[index].op, *args)
 
     return program_of(graph.mapped(build)), factor
 
@@ -49,7 +49,8 @@ def lowered(graph: Graph) -> Graph:
     def divide(new: Graph, x: Ref, y: Ref) -> int:
         return new.extended("truediv", max(new.extent(x), new.extent(y)), x, y)
 
-    def build(new: Graph, op: str, args: tuple[Ref, ...]) -> Ref:
+    def build(new: Graph, index: int, args: tuple[Ref, ...]) -> Ref:
+        op = graph.nodes[index].op
         values = [new.value(a) for a in args]
         if values and elementwise(op) and all(v is not None for v in values):
             with np.errstate(all="ignore"):

@@ -29,6 +29,9 @@ INSERT, DELETE, MODIFY, SCALE = range(4)
 KINDS = ("insert", "delete", "modify", "scale a constant")
 """The kinds of mutation, by the number that `mutate` reports."""
 
+UNCHANGED = -1
+"""The kind that `mutate` reports where no mutation was possible."""
+
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -67,8 +70,10 @@ def mutate(
       weights: relative frequencies (static).
 
     Returns:
-      The mutant, and the kind of the mutation, int32, an index of `KINDS`.
+      The mutant, and the kind of the mutation, int32, an index of `KINDS`; where no wanted kind is
+      possible the genome itself and `UNCHANGED`.
     """
+    genome = jax.tree.map(jnp.asarray, genome)
     known = facts(genome, layout)
     uniform_key, normal_key = jax.random.split(key)
     u = jax.random.uniform(uniform_key, (12,))
@@ -91,9 +96,10 @@ def mutate(
         ]
     )
     wanted = jnp.array([weights.insert, weights.delete, weights.modify, weights.scale])
-    kind = _weighted(u[0], jnp.where(possible, wanted, 0.0))
-    choices = (inserted, deleted, modified, scaled)
-    return jax.tree.map(lambda *leaves: _select(kind, leaves), *choices), kind
+    weighted = jnp.where(possible, wanted, 0.0)
+    kind = jnp.where(jnp.any(weighted > 0), _weighted(u[0], weighted), UNCHANGED)
+    choices = (genome, inserted, deleted, modified, scaled)
+    return jax.tree.map(lambda *leaves: _select(kind - UNCHANGED, leaves), *choices), kind
 
 
 def _insert(
@@ -139,7 +145,7 @@ def _insert(
 def _assigned(genome: Genome, layout: Layout) -> jax.Array:
     """Registers that are inputs or that some statement assigns."""
     registers = jnp.arange(len(layout.registers))
-    written = (registers == genome.targets[:, None]) & (genome.ops != NOTHING)[:, None]
+    written = (registers[None] == genome.targets[:, None]) & (genome.ops != NOTHING)[:, None]
     return jnp.any(written, axis=0) | (registers < layout.num_inputs)
 
 

@@ -172,7 +172,7 @@ _TABLE = (
     ),
     Op("cube", lambda x: x * x * x, lambda x: x * x * x, lambda x: x**3, "{0} ** 3"),
     _same("cbrt", lambda x: sympy.sign(x) * sympy.cbrt(sympy.Abs(x))),
-    # numpy's sign turns -0 into 0; JAX's and IEEE 754's copysign reading keep it.
+    # numpy turns -0 into 0, JAX keeps it, and `reciprocal` sees the difference.
     Op(
         "sign",
         lambda x: np.where(np.equal(x, 0), x, np.sign(x)),

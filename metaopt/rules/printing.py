@@ -44,7 +44,9 @@ class Scope:
       taken: the names in use.
     """
 
-    taken: set[str] = field(default_factory=lambda: {*keyword.kwlist, *dir(builtins), "l", "O", "I"})
+    taken: set[str] = field(
+        default_factory=lambda: {*keyword.kwlist, *dir(builtins), "l", "O", "I"}
+    )
 
     def fresh(self, hint: str) -> str:
         """A free name close to `hint`, which from now on is taken."""
@@ -170,7 +172,7 @@ class Printer:
         if node.op == "norm" and self.graph.extent(node.args[0]) is not Extent.TENSOR:
             texts = [f"jnp.full_like({self.like}, {texts[0]})"]
         source = OPS[node.op].source
-        if source.endswith(")") and source.count("(") == 1 or node.op in _NESTED or not texts:
+        if (source.endswith(")") and source.count("(") == 1) or node.op in _NESTED or not texts:
             return source.format(*texts), ATOM
         return "(" + source.format(*(within(a, ATOM) for a in args)) + ")", ATOM
 
@@ -199,7 +201,19 @@ def negated(text: Text) -> Text:
     """Minus an expression."""
     if text[0].startswith("-") and text[1] != SUM:
         return text[0][1:], max(text[1], PRODUCT) if text[1] == PRODUCT else ATOM
+    if text[1] == POWER or (text[1] == PRODUCT and _starts_with_power(text[0])):
+        return f"-({text[0]})", UNARY
     return f"-{within(text, PRODUCT)}", min(max(text[1], PRODUCT), UNARY)
+
+
+def _starts_with_power(product: str) -> bool:
+    """Whether the first factor of a product is a power, whose sign would be easy to misread."""
+    depth = 0
+    for i, character in enumerate(product):
+        depth += (character in "([") - (character in ")]")
+        if depth == 0 and character in "*/":
+            return product[i : i + 2] == "**"
+    return False
 
 
 def _starts_negative(text: Text) -> bool:
@@ -226,7 +240,7 @@ def _difference(x: Text, y: Text) -> Text:
 
 def _product(args: list[Text], scalars: list[bool], products: list[bool]) -> Text:
     x, y = args
-    if products[1] and not products[0] or (scalars[1] and not scalars[0] and not products[0]):
+    if (products[1] and not products[0]) or (scalars[1] and not scalars[0] and not products[0]):
         x, y = y, x
     if x[0] == "-1":
         return negated(y)
@@ -238,12 +252,13 @@ def _quotient(x: Text, y: Text) -> Text:
 
 
 def _power(x: Text, y: Text) -> Text:
-    base, exponent = within(x, POWER + 1), within(y, UNARY)
-    simple = all(t.replace(".", "").replace("_", "").isalnum() for t in (base, exponent.lstrip("-")))
+    base = within(x, POWER + 1)
+    exponent = f"({y[0]})" if y[1] == POWER else within(y, UNARY)
+    simple = all(
+        t.replace(".", "").replace("_", "").isalnum() for t in (base, exponent.lstrip("-"))
+    )
     return f"{base}**{exponent}" if simple else f"{base} ** {exponent}", POWER
 
 
 def _call(name: str, *args: Text) -> Text:
     return f"jnp.{name}({', '.join(a[0] for a in args)})", ATOM
-
-

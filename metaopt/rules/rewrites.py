@@ -107,9 +107,13 @@ def inverse(graph: Graph, op: str, args: tuple[Ref, ...]) -> Ref | None:
     return None
 
 
-_EVEN = frozenset("abs square cos cosh norm global_norm log log2 log10 sqrt".split())
-_ODD = frozenset("sin tan arcsin arctan sinh tanh arcsinh arctanh cube cbrt sign".split())
-_INCREASING_FROM_ZERO = frozenset("cube cbrt sinh tanh arcsinh arctan expm1".split())
+_EVEN = frozenset(
+    {"abs", "square", "cos", "cosh", "norm", "global_norm", "log", "log2", "log10", "sqrt"}
+)
+_ODD = frozenset(
+    {"sin", "tan", "arcsin", "arctan", "sinh", "tanh", "arcsinh", "arctanh", "cube", "cbrt", "sign"}
+)
+_INCREASING_FROM_ZERO = frozenset({"cube", "cbrt", "sinh", "tanh", "arcsinh", "arctan", "expm1"})
 
 
 def signs(graph: Graph, op: str, args: tuple[Ref, ...]) -> Ref | None:

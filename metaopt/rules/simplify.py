@@ -27,8 +27,8 @@ def simplify(program: Program) -> Program:
     """Remove what a rule does not need.
 
     Dead statements go and equal subexpressions are merged. Then local rewrites (constants folded,
-    neutral elements, inverse functions, signs) and sympy's rules are tried as long as they help; each
-    is kept only if it saves statements and the updates stay what they were on the probes.
+    neutral elements, inverse functions, signs) and sympy's rules are tried as long as they help;
+    each is kept only if it saves statements and the updates stay what they were on the probes.
     Names of variables are kept where possible.
 
     Args:
@@ -70,10 +70,8 @@ def _proposals(graph: Graph) -> Iterator[Graph]:
 
 
 def _rewritten(graph: Graph, rewrites: tuple[Rewrite, ...], only: int | None = None) -> Graph:
-    position = iter([i for i in graph.live() if graph.nodes[i].op != "input"])
-
-    def build(new: Graph, op: str, args: tuple[Ref, ...]) -> Ref:
-        index = next(position)
+    def build(new: Graph, index: int, args: tuple[Ref, ...]) -> Ref:
+        op = graph.nodes[index].op
         if only is None or index == only:
             for rewrite in rewrites:
                 try:

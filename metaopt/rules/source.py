@@ -1,20 +1,19 @@
 """The exported reading of a rule: an Optax optimizer as a person would write it."""
 
 import keyword
+import re
 from dataclasses import dataclass
 
 from metaopt.rules.body import Body
-from metaopt.rules.graph import INPUT, Graph, Ref, graph_of
+from metaopt.rules.graph import INPUT, Graph, graph_of
 from metaopt.rules.layout import docstring, indented, mathematics, paragraph, signature
 from metaopt.rules.lowering import (
-    Constants,
     composition,
     learning_rate_scale,
     lowered,
     name_constants,
 )
-from metaopt.rules.ops import Extent
-from metaopt.rules.printing import Printer, Scope, number
+from metaopt.rules.printing import Scope, number
 from metaopt.rules.program import PARAMETERS, RATE, STEP, Program
 
 __all__ = ["learning_rate_scale", "to_source"]
@@ -34,10 +33,10 @@ def to_source(
 ) -> str:
     """Write a rule as a module that needs only jax and optax.
 
-    An update of the form `lr * (direction + weight_decay * w)` becomes a `scale_by_NAME` and a chain,
-    as in Optax; any other is computed with the learning rate inside `update`. Found constants become
-    keyword-only arguments. A constant factor of the learning rate is left out, and the docstring
-    says so; `learning_rate_scale` gives it.
+    An update of the form `lr * (direction + weight_decay * w)` becomes a `scale_by_NAME` and a
+    chain, as in Optax; any other is computed with the learning rate inside `update`. Found
+    constants become keyword-only arguments. A constant factor of the learning rate is left out, and
+    the docstring says so; `learning_rate_scale` gives it.
 
     Args:
       program: the rule, best simplified.
@@ -131,11 +130,10 @@ class _Writer:
         direction = graph.outputs[0]
         if isinstance(direction, int) and direction not in results:
             hint = graph.hints.get(direction, "direction") if self.parts else "new_updates"
-            results[direction] = self.scope.fresh(hint if len(hint) > 2 else "direction")
+            vague = len(hint) <= 2 or hint == "update"
+            results[direction] = self.scope.fresh("direction" if vague else hint)
         inputs = {**names, RATE: "lr", STEP: "count" if self.counts_exactly else "t"}
-        body = Body(
-            graph, self.constants, inputs, self.fields, self.scope, results, self.guard
-        )
+        body = Body(graph, self.constants, inputs, self.fields, self.scope, results, self.guard)
         body.print()
         return body
 
@@ -145,21 +143,13 @@ class _Writer:
         """The whole module."""
         summary, rest = self._summary(doc)
         stateful = bool(self.graph.program.states or self._counts)
-        trivial = self.parts and not stateful and self._returned == "updates"
-        code = [*docstring([summary]), ""]
-        code += ["from typing import NamedTuple", ""] if stateful else []
-        text = "\n".join(self.body.lines) + self._rate_line() + "".join(self._init())
-        code += ["import jax"] if "jax." in text or not trivial else []
-        code += ["import jax.numpy as jnp"] if "jnp." in text + self._returned else []
-        code += ["import optax", "", ""]
-        if "jax." not in text and "import jax" in code:
-            code.remove("import jax")
-        if stateful:
-            code += self._state_class()
+        trivial = bool(self.parts and not stateful and self._returned == "updates")
+        code = self._state_class() if stateful else []
         if self.parts and not trivial:
             code += [*self._scale_by(), "", ""]
-        code += self._optimizer(summary, rest, provenance, scale, bool(trivial))
-        return "\n".join(line.rstrip() for line in code) + "\n"
+        code += self._optimizer(summary, rest, provenance, scale, trivial)
+        lines = [*docstring([summary]), "", *_imports(code), "", "", *code]
+        return "\n".join(line.rstrip() for line in lines) + "\n"
 
     @property
     def _counts(self) -> bool:
@@ -182,7 +172,7 @@ class _Writer:
 
     def _state_class(self) -> list[str]:
         of = f"scale_by_{self.name}" if self.parts else self.name
-        fields = ["count: jax.Array"] if self._counts else []
+        fields = ["count: jax.typing.ArrayLike"] if self._counts else []
         fields += [f"{name}: optax.Updates" for name in self.fields.values()]
         head = [f"class {self._state_name}(NamedTuple):", f'    """State of `{of}`."""', ""]
         return [*head, *indented(fields), "", ""]
@@ -201,11 +191,10 @@ class _Writer:
     def _rate_line(self) -> str:
         if self.parts or not self._used(RATE):
             return ""
-        return "lr = learning_rate(state.count) if callable(learning_rate) else learning_rate"
+        return "lr: Any = learning_rate(state.count) if callable(learning_rate) else learning_rate"
 
     def _update(self) -> list[str]:
         body: list[str] = []
-        text = "\n".join(self.body.lines)
         if self._used(PARAMETERS):
             message = f"{self.name} needs the parameters: call `update(updates, state, params)`."
             body += ["if params is None:", f'    raise ValueError("{message}")']
@@ -215,17 +204,16 @@ class _Writer:
             body += ["del extra_args"]
         if self._rate_line():
             body += [self._rate_line()]
-        if self._counts:
+        if self._used(STEP):
             body += ["count = optax.safe_increment(state.count)"]
         if self._used(STEP) and not self.counts_exactly:
             body += ["t = 1.0 * count"]
         lines = [*body, *self.body.lines]
         while lines and not lines[-1]:
             lines.pop()
-        del text
-        states = ["count"] if self._counts else []
         outputs = zip(self.fields.values(), self.graph.outputs[1:], strict=True)
-        values = [f"{state}={state}" for state in states]
+        count = "count" if self._used(STEP) else "optax.safe_increment(state.count)"
+        values = [f"count={count}"] if self._counts else []
         values += [f"{state}={self.body.tree(output)}" for state, output in outputs]
         new = f"{self._state_name}({', '.join(values)})" if values else "state"
         lines += self._return(new, values)
@@ -283,7 +271,7 @@ class _Writer:
         if provenance:
             doc += ["Provenance:", *(f"  {x}" for x in paragraph(provenance, 1)), ""]
         doc += self._example()
-        code = indented(docstring([line for line in doc]))
+        code = indented(docstring(doc))
         if self.parts:
             return [*head, *code, *indented(self._chain(trivial))]
         make = "return optax.GradientTransformationExtraArgs(init, update)"
@@ -350,6 +338,16 @@ class _Writer:
 
 def _keywords(values: dict[str, float]) -> list[str]:
     return ["*", *(f"{n}: float = {number(v)}" for n, v in values.items())] if values else []
+
+
+def _imports(code: list[str]) -> list[str]:
+    """The imports that the code needs; the docstrings' examples have their own."""
+    text = "\n".join(line for line in code if ">>>" not in line)
+    names = [n for n in ("Any", "NamedTuple") if re.search(rf"\b{n}\b", text)]
+    typing = [f"from typing import {', '.join(names)}", ""] if names else []
+    jax = ["import jax"] if re.search(r"\bjax\.", text) else []
+    jnp = ["import jax.numpy as jnp"] if re.search(r"\bjnp\.", text) else []
+    return [*typing, *jax, *jnp, "import optax"]
 
 
 def _tidy(lines: list[str]) -> list[str]:

@@ -132,7 +132,7 @@ def _compile(
         rate = learning_rate(state.count) if scheduled else learning_rate
         environment |= old | {RATE: _number(rate)}
         if program.uses_step and state.count is not None:
-            environment[STEP] = _number(state.count + 1)
+            environment[STEP] = _number(jnp.asarray(state.count) + 1)
 
         step, *new = _evaluate(program, environment, gradient)
         states = {

@@ -52,7 +52,8 @@ def test_inputs_are_standardized_by_the_training_part(name):
     np.testing.assert_allclose(dataset.train.inputs.mean(axis=axis), 0, atol=1e-5)
     np.testing.assert_allclose(dataset.train.inputs.std(axis=axis), 1, atol=1e-5)
     for part in parts(dataset):
-        assert part.inputs.dtype == np.float32 and part.labels.dtype == np.int32
+        assert part.inputs.dtype == np.float32
+        assert part.labels.dtype == np.int32
 
 
 @given(
@@ -96,7 +97,8 @@ def test_batches_hold_training_examples_only(name, dataset):
     train, validation, test = parts(DATASETS[dataset][0]())
     drawn = {row.tobytes() for row in inputs.reshape(-1, inputs.shape[-1])}
     assert drawn <= rows(train)
-    assert drawn.isdisjoint(rows(validation)) and drawn.isdisjoint(rows(test))
+    assert drawn.isdisjoint(rows(validation))
+    assert drawn.isdisjoint(rows(test))
     label_of = dict(zip((row.tobytes() for row in train.inputs), train.labels, strict=True))
     for row, label in zip(inputs.reshape(-1, inputs.shape[-1]), labels.ravel(), strict=True):
         assert label_of[row.tobytes()] == label
@@ -130,7 +132,8 @@ def test_king_james_is_contiguous_parts_of_the_text():
     assert text.startswith(b"In the beginning God created the heaven and the earth. And the earth")
     assert text.endswith(b"be with you all. Amen.")
     assert not re.search(rb"[0-9\[\]]|  | \n|\n ", text)
-    assert sorted(set(text)) == list(corpus.vocabulary) and len(corpus.vocabulary) == 63
+    assert sorted(set(text)) == list(corpus.vocabulary)
+    assert len(corpus.vocabulary) == 63
 
 
 def test_cleaning_and_splitting_a_text():

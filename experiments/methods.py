@@ -1,0 +1,144 @@
+"""Evolution, hyperparameter evolution and random search on the demo's budget, several seeds.
+
+    python -m experiments.methods [--seeds 3] [--jobs 2] [--runs runs/methods]
+
+Every run is a whole campaign, resumable: run it again to go on. It writes `methods.json`,
+`methods.md` (the verdict: test losses of every run's winner beside AdamW and Lion) and
+`methods.png` into `experiments/results`.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.demo import CONFIG
+from search import finish
+from search.campaign import advance
+from search.cluster import executor
+from search.store import Store
+
+RESULTS = Path(__file__).parent / "results"
+METHODS = ("evolution", "hyperparameters", "random")
+COLORS = {"evolution": "#0072B2", "hyperparameters": "#D55E00", "random": "#7F7F7F"}
+
+
+def run(folder: Path, method: str, seed: int) -> None:
+    """Run one campaign to its end, from wherever it is."""
+    evolution = replace(CONFIG.evolution, method=method)
+    exists = (folder / "campaign.sqlite").exists()
+    config = replace(CONFIG, evolution=evolution, seed=seed)
+    store = Store.open(folder) if exists else Store.create(folder, config)
+    with store.locked(), executor() as where:
+        finish.begin(store, print)
+        if advance(store, where):
+            finish.finish(store, print)
+
+
+def summary(folder: Path, method: str, seed: int) -> dict[str, Any]:
+    """What is kept of a finished campaign."""
+    store = Store.open(folder)
+    candidates = store.rounds()
+    curve, trainings = [], 0
+    for record in candidates:
+        trainings += record.counts.trainings
+        curve.append([trainings, record.best])
+    return {
+        "method": method,
+        "seed": seed,
+        "curve": curve,
+        "seconds": sum(record.seconds for record in candidates),
+        "baselines": store.note("baselines"),
+        "winner": store.note("winner"),
+        "funnel": [stage["rows"][0]["fitness"] for stage in store.note("funnel")],
+        "verdict": store.note("verdict"),
+    }
+
+
+def plot(found: list[dict[str, Any]], path: Path) -> None:
+    """Best fitness over trainings: a thin line a run, a thick one for the mean of a method."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for method in METHODS:
+        runs = [np.array(r["curve"]) for r in found if r["method"] == method]
+        for curve in runs:
+            axes.step(*curve.T, where="post", color=COLORS[method], alpha=0.35, linewidth=1)
+        grid = np.linspace(1, min(curve[-1, 0] for curve in runs), 400)
+        at = [c[np.searchsorted(c[:, 0], grid, side="right") - 1, 1] for c in runs]
+        axes.plot(grid, np.mean(at, axis=0), color=COLORS[method], linewidth=2.2, label=method)
+    for line, style in zip(found[0]["baselines"], ("--", ":"), strict=True):
+        label = f"{line['name']}, tuned"
+        axes.axhline(line["fitness"], color="black", linestyle=style, linewidth=1, label=label)
+    axes.set_xlabel("trainings")
+    axes.set_ylabel("best fitness so far (validation)")
+    axes.legend(frameon=False, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """Test losses, mean and standard deviation over fresh seeds, as Markdown."""
+    tasks = found[0]["verdict"]["tasks"]
+    seeds = found[0]["verdict"]["seeds"]
+    head = ["rule", "campaign seed", *tasks]
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+
+    def cells(rows: list[dict[str, Any]], name: str) -> list[str]:
+        chosen = {r["task"]: r for r in rows if r["name"] == name}
+        return [f"{chosen[t]['loss']:.4f} ± {chosen[t]['spread']:.4f}" for t in tasks]
+
+    for name in ("AdamW", "Lion", "start"):
+        label = "AdamW without bias correction (the start)" if name == "start" else name
+        lines.append(" | ".join([label, "", *cells(found[0]["verdict"]["rows"], name)]))
+    for r in found:
+        cell = [f"winner of {r['method']}", str(r["seed"])]
+        lines.append(" | ".join([*cell, *cells(r["verdict"]["rows"], "winner")]))
+    body = "\n".join(f"| {line} |" for line in lines)
+    return (
+        f"Test loss in nats, mean ± standard deviation over {seeds} fresh seeds; the learning rate "
+        f"of every rule is chosen among the same number of values on validation data.\n\n{body}\n"
+    )
+
+
+def main() -> None:
+    """Run what is missing, then write the summary."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2, help="campaigns that run side by side")
+    parser.add_argument("--runs", type=Path, default=Path("runs/methods"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--one", nargs=2, metavar=("METHOD", "SEED"), help="run a single campaign")
+    arguments = parser.parse_args()
+
+    def folder(method: str, seed: int) -> Path:
+        return arguments.runs / f"{method}_{seed}"
+
+    if arguments.one:
+        method, seed = arguments.one
+        run(folder(method, int(seed)), method, int(seed))
+        return
+    todo = [(method, seed) for seed in range(arguments.seeds) for method in METHODS]
+    command = [sys.executable, "-m", "experiments.methods", "--runs", str(arguments.runs), "--one"]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        done = pool.map(lambda o: subprocess.run([*command, o[0], str(o[1])], check=True), todo)
+        list(done)
+    found = sorted(
+        (summary(folder(m, s), m, s) for m, s in todo),
+        key=lambda r: (METHODS.index(r["method"]), r["seed"]),
+    )
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    (arguments.results / "methods.json").write_text(json.dumps(found, indent=1) + "\n")
+    (arguments.results / "methods.md").write_text(table(found))
+    plot(found, arguments.results / "methods.png")
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

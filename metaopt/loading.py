@@ -1,0 +1,123 @@
+"""`load`: any optimizer by its name, from a rule file, or from a campaign."""
+
+import difflib
+import json
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import optax
+
+from metaopt.rules import library
+from metaopt.rules.parse import parse, read
+from metaopt.rules.program import Program
+from metaopt.rules.transform import transform
+
+RULE_SUFFIX = ".rule"
+WINNER = "winner.rule"
+"""In a campaign's folder: the rule that won it."""
+BEST = "best.rule"
+"""In a campaign's folder: the best rule so far."""
+
+
+def load(
+    name_or_path: str | Path,
+    learning_rate: optax.ScalarOrSchedule | None = None,
+    **hyperparameters: Any,
+) -> optax.GradientTransformationExtraArgs:
+    """An optimizer, ready for any Optax training loop.
+
+    Args:
+      name_or_path: the name of a known or released rule (`names()` lists them), a rule file, or
+        the folder of a campaign, which stands for its winner, or for its best rule so far.
+      learning_rate: a number, a scalar array, or an Optax schedule. Released rules have a default,
+        which their cards state; a campaign's rules, which carry their own scale, have 1.
+      **hyperparameters: values for the rule's own hyperparameters, instead of its defaults.
+
+    Returns:
+      The transformation: `init(params)`, then `update(gradients, state, params)`.
+
+    Raises:
+      KeyError: no such name; the message names near matches.
+      FileNotFoundError: a path where there is nothing.
+      RuleError: the file is not a valid rule.
+      TypeError: no learning rate where there is no default, or an unknown hyperparameter.
+
+    Example:
+      >>> import metaopt
+      >>> optimizer = metaopt.load("lion", learning_rate=1e-3, weight_decay=0.1)
+      >>> state = optimizer.init({"kernel": 1.0})
+      >>> updates, state = optimizer.update({"kernel": 2.0}, state, {"kernel": 1.0})
+    """
+    program, default = find(name_or_path)
+    if learning_rate is None:
+        learning_rate = default
+    if learning_rate is None:
+        raise TypeError(
+            f"{program.name!r} has no default learning rate: pass learning_rate=..., a number or "
+            "an Optax schedule"
+        )
+    return transform(program, learning_rate, **hyperparameters)
+
+
+def names() -> tuple[str, ...]:
+    """The names that `load` knows: the library's rules and the released ones."""
+    return tuple(sorted({*library.names(), *_released()}))
+
+
+def find(name_or_path: str | Path) -> tuple[Program, float | None]:
+    """The rule that `load` would load, and its default learning rate if it has one.
+
+    Raises:
+      As `load`.
+    """
+    path = Path(name_or_path)
+    if path.is_dir():
+        for filename in (WINNER, BEST):
+            if (path / filename).exists():
+                return read(path / filename), 1.0
+        raise FileNotFoundError(f"{path} holds neither {WINNER} nor {BEST}: is it a campaign?")
+    if path.suffix == RULE_SUFFIX or path.parent != Path() or path.is_file():
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no rule file {path}")
+        return read(path), None
+    name = str(name_or_path)
+    released = _released()
+    if name in released:
+        text = released[name].read_text(encoding="utf-8")
+        return parse(text, name + RULE_SUFFIX), card(name)["learning_rate"]
+    if name in library.names():
+        return library.get(name), None
+    near = difflib.get_close_matches(name, names(), n=3)
+    advice = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names())}"
+    raise KeyError(f"no optimizer {name!r}; {advice} (a rule file's name ends in {RULE_SUFFIX})")
+
+
+def card(name: str) -> dict[str, Any]:
+    """What is recorded of a released rule: where it came from, how it scores, how to use it.
+
+    Raises:
+      KeyError: there is no released rule of that name.
+    """
+    if name not in _released():
+        raise KeyError(f"no released rule {name!r}; there are {', '.join(_released())}")
+    return json.loads((_folder() / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@cache
+def _released() -> dict[str, Traversable]:
+    """The released rules' files by name."""
+    folder = _folder()
+    if not folder.is_dir():
+        return {}
+    files = (f for f in folder.iterdir() if f.name.endswith(RULE_SUFFIX))
+    return {f.name.removesuffix(RULE_SUFFIX): f for f in sorted(files, key=lambda f: f.name)}
+
+
+def _folder() -> Traversable:
+    """Where released rules lie: inside the installed package, or at the root of a checkout."""
+    installed = resources.files("metaopt") / "checkpoints"
+    checkout = Path(__file__).parents[1] / "checkpoints"
+    return (installed if installed.is_dir() else checkout) / "rules"

@@ -1,0 +1,186 @@
+"""`metaopt search run`, `resume` and `status`: a campaign from the outside."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from search import config_file, finish
+from search.campaign import Progress, advance
+from search.cli import INTERRUPTED
+from search.cluster import executor
+from search.config import to_json
+from search.errors import write_whole
+from search.live import Snapshot, View, panel, view
+from search.store import Store
+
+CONFIG = "config.json"
+
+
+class Where(NamedTuple):
+    """Where rounds run; see `cluster.executor`."""
+
+    workers: int
+    address: str
+    dashboard: bool
+
+
+def run(config: Path, out: Path, where: Where, *, seed: int | None, rounds: int | None) -> int:
+    """Start a campaign; the exit code."""
+    loaded = config_file.load(config)
+    given = {"seed": seed, "rounds": rounds}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    try:
+        loaded = replace(loaded, **changes)
+    except ValueError as error:
+        raise config_file.UserError(f"--{error}") from None
+    store = Store.create(out, loaded)
+    write_whole(out / CONFIG, to_json(loaded) + "\n")
+    return _drive(store, where)
+
+
+def resume(folder: Path, where: Where) -> int:
+    """Go on with a campaign; the exit code."""
+    store = Store.open(folder)
+    if store.note("verdict") is not None:
+        print(f"the campaign in {folder} is finished\n")
+        _conclude(store)
+        return 0
+    return _drive(store, where)
+
+
+def status(folder: Path) -> int:
+    """Print where a campaign is; the exit code."""
+    store = Store.open(folder)
+    Console().print(panel(Snapshot.of(store)))
+    if store.note("verdict") is not None:
+        print()
+        _conclude(store)
+    return 0
+
+
+def _drive(store: Store, where: Where) -> int:
+    try:
+        with store.locked(), view(store) as shown, _Stop() as stop:
+            complete = _advance(store, where, shown, stop)
+            if complete:
+                finish.finish(store, shown.say)
+    except KeyboardInterrupt:
+        complete = False
+    if not complete:
+        records = store.rounds()
+        at = f"after round {records[-1].number}" if records else "before the first round"
+        goal = store.config().rounds
+        print(
+            f"stopped {at} of {goal}; go on with `metaopt search resume {store.folder}`",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    print()
+    _conclude(store)
+    return 0
+
+
+def _advance(store: Store, where: Where, shown: View, stop: "_Stop") -> bool:
+    finish.begin(store, shown.say)
+    written = -1.0
+
+    def observe(progress: Progress) -> None:
+        nonlocal written
+        if progress.record.best > written:
+            finish.write_best(store)
+            written = progress.record.best
+        shown.observe(progress)
+
+    options = where._asdict()
+    with stop.after_the_round(), executor(**options) as workers:
+        return advance(store, workers, observe, stop.asked)
+
+
+class _Stop:
+    """What Ctrl-C and SIGTERM do: stop at once, but between rounds where rounds run.
+
+    A second signal always stops at once, and a third lets the system end the process.
+    """
+
+    def __init__(self):
+        self._asked = self._patient = False
+        self._before: dict[int, Any] = {}
+
+    def asked(self) -> bool:
+        """Whether to stop."""
+        return self._asked
+
+    @contextmanager
+    def after_the_round(self) -> Iterator[None]:
+        """Inside, the first signal only makes `asked` true."""
+        self._patient = True
+        try:
+            yield
+        finally:
+            self._patient = False
+
+    def __enter__(self) -> "_Stop":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _: object) -> None:
+        if self._patient and not self._asked:
+            self._asked = True
+            # Printing is not safe here: the signal may have come in the middle of a print.
+            os.write(2, b"\nstopping after this round; once more to stop at once\n")
+            return
+        self._asked = True
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+
+# ---------------------------------------------------------------- the end
+
+
+def _conclude(store: Store) -> None:
+    """Print the verdict, and what to do next."""
+    Console().print(verdict_table(store.note("verdict")))
+    folder = store.folder
+    print(f"\nthe whole story:  metaopt search report {folder}")
+    print(f"as Optax code:    metaopt export {folder} -o my_rule.py")
+
+
+def verdict_table(verdict: dict[str, Any]) -> Table:
+    """The winner against the others: test loss, the lowest of each task in bold."""
+    accurate = any("accuracy" in row for row in verdict["rows"])
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), title_justify="left")
+    table.title = Text(f"test loss, mean ± deviation over {verdict['seeds']} seeds", "bold")
+    table.add_column("task", no_wrap=False)
+    table.add_column("rule", no_wrap=True)
+    for title in ("learning rate", "test loss", *(["accuracy"] if accurate else [])):
+        table.add_column(title, justify="right", no_wrap=True)
+    for task in verdict["tasks"]:
+        rows = [row for row in verdict["rows"] if row["task"] == task]
+        lowest = min(row["loss"] for row in rows)
+        for i, row in enumerate(rows):
+            cells = [task if i == 0 else "", row["name"], f"{row['rate']:.3g}"]
+            cells.append(f"{row['loss']:.4f} ± {row['spread']:.4f}")
+            if accurate:
+                cells.append(_accuracy(row))
+            table.add_row(*cells, style="bold" if row["loss"] == lowest else "")
+    return table
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    return f"{100 * row['accuracy']:.1f} %" if row.get("accuracy") is not None else ""
+
+

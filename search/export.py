@@ -1,0 +1,135 @@
+"""`metaopt export`: a rule, or a campaign's winner, as Optax source."""
+
+import keyword
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from metaopt.rules import parse, simplify, to_source
+from metaopt.rules.program import Program
+from search.catalogue import rule
+from search.config import SearchConfig
+from search.errors import UserError, write_whole
+from search.store import FILENAME, CampaignError, Store
+
+
+class Winner(NamedTuple):
+    """The rule that a campaign has come to.
+
+    Attributes:
+      rule: its text.
+      print: its fingerprint.
+      fitness: on the last stage of the funnel, or in the search.
+      rate: the learning rate that it had in the search.
+      final: whether the campaign is over and has named it.
+    """
+
+    rule: str
+    print: int
+    fitness: float
+    rate: float
+    final: bool
+
+    @classmethod
+    def of(cls, store: Store) -> "Winner | None":
+        """A campaign's winner, or its best rule so far; None if nothing was trained yet."""
+        noted = store.note("winner")
+        best = store.best(1)
+        if noted is None:
+            return cls(best[0].rule, best[0].print, best[0].fitness, best[0].rate, False) if (
+                best
+            ) else None
+        line = store.ancestry(noted["print"])
+        rate = line[-1].rate if line else 1.0
+        return cls(noted["rule"], noted["print"], noted["fitness"], rate, True)
+
+
+def export(source: str, output: Path | None, *, name: str | None, distilled: bool) -> int:
+    """Write the source of a rule; the exit code.
+
+    Raises:
+      UserError: there is no such rule, a name is no identifier, or the file cannot be written.
+      CampaignError: the campaign cannot be read.
+    """
+    if name is not None and not _usable(name):
+        raise UserError(f"{name!r} cannot be the name of a Python function; choose another --name")
+    rate: float | None = None
+    provenance = ""
+    if Path(source).is_dir():
+        store = Store.open(source)
+        winner = Winner.of(store)
+        if winner is None:
+            raise CampaignError(
+                f"the campaign in {source} has trained nothing yet; "
+                f"go on with `metaopt search resume {source}`"
+            )
+        program, rate = parse(winner.rule), winner.rate
+        config = store.config()
+        before = len(program.body)
+        program = _distilled(program, config) if distilled else simplify(program)
+        _say(f"{before} statements became {len(program.body)}")
+        provenance = describe(store, config, winner)
+        name = name or _name_from(output, Path(source).resolve())
+    else:
+        if source == FILENAME or source.endswith("/" + FILENAME):
+            raise UserError(f"{source} is a campaign's file; give its folder")
+        program, rate = rule(source)
+        program = simplify(program)
+        name = name or program.name
+    text = to_source(program, name=name, provenance=provenance, learning_rate=rate)
+    if output is None:
+        print(text, end="")
+        return 0
+    write_whole(output, text)
+    _say(f"wrote {output}; use it with `from {output.stem} import {name}`")
+    return 0
+
+
+def describe(store: Store, config: SearchConfig, winner: Winner) -> str:
+    """Where a rule comes from, for its docstring."""
+    rounds = store.rounds()
+    trained = sum(record.counts.evaluated for record in rounds)
+    title = "The winner" if winner.final else "The best rule so far"
+    return (
+        f"{title} of a metaopt campaign ({config.evolution.method}, seed {config.seed}, "
+        f"{rounds[-1].number} rounds, {trained:,} candidates trained) that started from "
+        f"{_start(config)}; fitness {winner.fitness:.4f} on {_tasks(config)}, where the start has "
+        f"{rounds[0].best:.4f}. Fingerprint {winner.print & (2**64 - 1):016x}."
+    )
+
+
+def _distilled(program: Program, config: SearchConfig) -> Program:
+    from search.distill import distill
+
+    _say("distilling: what can be left out or rounded without costing fitness")
+    found = distill(program, config.training, lambda line: _say(f"  {line}"))
+    if not found.changes:
+        _say("  nothing can be left out")
+    return found.program
+
+
+def _tasks(config: SearchConfig) -> str:
+    stages = config.funnel
+    names = stages[-1].training.tasks if stages else config.training.tasks
+    return ", ".join(names)
+
+
+def _start(config: SearchConfig) -> str:
+    return "a rule of its own" if "\n" in config.start else config.start
+
+
+def _usable(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def _name_from(output: Path | None, folder: Path) -> str:
+    for text in (output.stem if output else "", folder.name):
+        name = re.sub(r"\W+", "_", text).strip("_").lower()
+        if _usable(name):
+            return name
+    return "discovered"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,153 @@
+"""What a campaign does around its rounds: baselines before, the funnel and the verdict after.
+
+Each result is noted in the store when it is there, so an interrupted campaign goes on behind it.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from metaopt.loading import BEST, WINNER
+from metaopt.rules.genome import Layout, encode, stack
+from metaopt.rules.parse import parse
+from metaopt.rules.program import Program
+from search import baselines
+from search.config import FunnelStage, SearchConfig
+from search.evaluate import TrainingConfig, evaluate, mean_and_spread
+from search.evolve import start_program
+from search.problem import problem
+from search.store import Store
+
+Say = Callable[[str], None]
+
+FRESH_SEEDS = 1_000_000
+"""Seeds from here on are for the final comparison; no search or tuning uses them."""
+
+
+def begin(store: Store, say: Say) -> list[baselines.Baseline]:
+    """The tuned baselines, measured unless the store has them."""
+    noted = store.note("baselines")
+    if noted is None:
+        say("tuning AdamW and Lion on the search's tasks")
+        noted = [dataclasses.asdict(b) for b in baselines.measure(store.config())]
+        store.set_note("baselines", noted)
+    return [baselines.Baseline(**row) for row in noted]
+
+
+def write_best(store: Store) -> None:
+    """Write the best rule so far beside the store, where `metaopt.load` finds it."""
+    _write(store, BEST, store.best(1)[0].rule)
+
+
+def finish(store: Store, say: Say) -> None:
+    """Run the funnel, name the winner, and compare it with the baselines."""
+    config = store.config()
+    _funnel(store, config, say)
+    winner = store.note("winner")
+    _write(store, WINNER, winner["rule"])
+    if store.note("verdict") is None:
+        say("comparing the winner with AdamW and Lion on fresh seeds and test data")
+        store.set_note("verdict", verdict(config, parse(winner["rule"]), begin(store, say)))
+
+
+def _funnel(store: Store, config: SearchConfig, say: Say) -> None:
+    stages = store.note("funnel") or []
+    for i, stage in enumerate(config.funnel):
+        if i < len(stages):
+            continue
+        if i:
+            entrants = [(row["print"], row["rule"]) for row in stages[-1]["rows"]]
+        else:
+            entrants = [(c.print, c.rule) for c in store.best(stage.candidates)]
+        training = stage.training
+        say(
+            f"funnel stage {i + 1} of {len(config.funnel)}: {len(entrants[: stage.candidates])} "
+            f"rules, {training.steps} steps, {training.num_seeds} seeds"
+        )
+        stages.append(_stage(stage, entrants[: stage.candidates], config))
+        store.set_note("funnel", stages)
+    if store.note("winner") is None:
+        best = store.best(1)[0]
+        row = {"print": best.print, "rule": best.rule, "fitness": best.fitness}
+        if stages:
+            row = {key: stages[-1]["rows"][0][key] for key in row}
+        store.set_note("winner", row)
+
+
+def _stage(
+    stage: FunnelStage, entrants: Sequence[tuple[int, str]], config: SearchConfig
+) -> dict[str, Any]:
+    fitness = fitness_by_seed([parse(rule) for _, rule in entrants], stage.training)
+    rows = []
+    for (print_, rule), values in zip(entrants, fitness, strict=True):
+        mean, spread = mean_and_spread(values)
+        rows.append({"print": print_, "rule": rule, "fitness": mean, "spread": spread})
+    rows.sort(key=lambda row: -row["fitness"])
+    training = stage.training
+    return {
+        "tasks": training.tasks,
+        "steps": training.steps,
+        "seeds": training.num_seeds,
+        "rows": rows,
+    }
+
+
+def fitness_by_seed(programs: Sequence[Program], training: TrainingConfig) -> np.ndarray:
+    """Fitness of rules without hyperparameters, seed by seed, float64 `(N, seeds)`."""
+    rows = [_losses(program, training) for program in programs]
+    trivial = np.array([problem(task).trivial_loss for task in training.tasks])
+    return np.stack([(1 - np.clip(r / trivial[:, None], 0, 1)).mean(axis=0) for r in rows])
+
+
+def _losses(program: Program, training: TrainingConfig) -> np.ndarray:
+    layout = Layout.of(program)
+    genomes = stack([encode(program, layout)])
+    return evaluate(genomes, layout, training).losses[0]
+
+
+def verdict(
+    config: SearchConfig, winner: Program, lines: Sequence[baselines.Baseline]
+) -> dict[str, Any]:
+    """The winner, the start program, AdamW and Lion, each at its best learning rate.
+
+    Every rule gets the same budget: the rate is chosen among the same factors of its own scale, on
+    validation data, for each task anew. The losses are then measured on test data with fresh seeds.
+    """
+    wanted = config.verdict
+    names = wanted.tasks or config.training.tasks
+    rules = [("winner", winner, 1.0), ("start", start_program(config), 1.0)]
+    rules += [(line.name, line.program, line.rate) for line in lines]
+    base = replace(config.training, steps=wanted.steps or config.training.steps)
+    rows = []
+    for task in names:
+        for name, program, scale in rules:
+            layout = Layout.of(program)
+            genomes = stack([encode(program, layout)])
+            tuning = replace(
+                base,
+                tasks=(task,),
+                rates=tuple(scale * factor for factor in wanted.rates),
+                num_seeds=wanted.tuning_seeds,
+            )
+            rate = float(evaluate(genomes, layout, tuning).rate[0])
+            final = replace(
+                tuning, rates=(rate,), num_seeds=wanted.seeds, first_seed=FRESH_SEEDS, patience=1.0
+            )
+            losses = evaluate(genomes, layout, final, split="test").losses[0, 0]
+            mean, spread = mean_and_spread(losses)
+            rows.append(
+                {"name": name, "task": task, "rate": rate, "loss": mean, "spread": spread,
+                 "losses": losses.tolist()}
+            )
+    return {"tasks": list(names), "seeds": wanted.seeds, "steps": base.steps, "rows": rows}
+
+
+def _write(store: Store, filename: str, text: str) -> None:
+    """Write a file whole or not at all."""
+    scratch = store.folder / f"{filename}.new"
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, store.folder / filename)
