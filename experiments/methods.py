@@ -23,18 +23,22 @@ from experiments.demo import CONFIG
 from search import finish
 from search.campaign import advance
 from search.cluster import executor
-from search.store import Store
+from search.config import SearchConfig
+from search.store import FILENAME, Store
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = ("evolution", "hyperparameters", "random")
 COLORS = {"evolution": "#0072B2", "hyperparameters": "#D55E00", "random": "#7F7F7F"}
 
 
-def run(folder: Path, method: str, seed: int) -> None:
+def configured(method: str, seed: int) -> SearchConfig:
+    """The demo's campaign with another method and seed."""
+    return replace(CONFIG, evolution=replace(CONFIG.evolution, method=method), seed=seed)
+
+
+def run(folder: Path, config: SearchConfig) -> None:
     """Run one campaign to its end, from wherever it is."""
-    evolution = replace(CONFIG.evolution, method=method)
-    exists = (folder / "campaign.sqlite").exists()
-    config = replace(CONFIG, evolution=evolution, seed=seed)
+    exists = (folder / FILENAME).exists()
     store = Store.open(folder) if exists else Store.create(folder, config)
     with store.locked(), executor() as where:
         finish.begin(store, print)
@@ -122,7 +126,7 @@ def main() -> None:
 
     if arguments.one:
         method, seed = arguments.one
-        run(folder(method, int(seed)), method, int(seed))
+        run(folder(method, int(seed)), configured(method, int(seed)))
         return
     todo = [(method, seed) for seed in range(arguments.seeds) for method in METHODS]
     command = [sys.executable, "-m", "experiments.methods", "--runs", str(arguments.runs), "--one"]
