@@ -158,7 +158,8 @@ def exported_lion_ratio() -> float:
         path = Path(folder) / "exported_lion.py"
         path.write_text(to_source(library.get("lion"), name="exported_lion"))
         spec = importlib.util.spec_from_file_location("exported_lion", path)
-        assert spec and spec.loader
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     rng = np.random.default_rng(0)
@@ -168,7 +169,7 @@ def exported_lion_ratio() -> float:
         state = optimizer.init(tree)
         step = jax.jit(optimizer.update)
 
-        def run(step=step, state=state) -> None:  # noqa: ANN001
+        def run(step=step, state=state) -> None:
             jax.block_until_ready(step(tree, state, tree))
 
         run()
@@ -196,12 +197,23 @@ def measure() -> dict[str, float | str]:
     genomes, alive = mutants(count * 8, 8)
     lean = without_dead_code(genomes, alive)
     # Programs that train to the end, so that every one costs all its steps.
-    status = (host_engine if engine == "host" else device_engine).train(
-        TASK, lean, LAYOUT,
-        Jobs(np.arange(count * 4), np.zeros(count * 4, np.int32), np.ones(count * 4, np.float32)),
-        steps=STEPS, course="cosine", patience=1.0, split="validation",
-        width=32 if engine == "host" else count,
-    ).status
+    status = (
+        (host_engine if engine == "host" else device_engine)
+        .train(
+            TASK,
+            lean,
+            LAYOUT,
+            Jobs(
+                np.arange(count * 4), np.zeros(count * 4, np.int32), np.ones(count * 4, np.float32)
+            ),
+            steps=STEPS,
+            course="cosine",
+            patience=1.0,
+            split="validation",
+            width=32 if engine == "host" else count,
+        )
+        .status
+    )
     finishing = np.flatnonzero(status == Status.FINISHED)
     chosen = take(lean, finishing[np.arange(count) % len(finishing)])
     start = stack([encode(START, LAYOUT)])

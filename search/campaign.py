@@ -108,6 +108,6 @@ def _nobody(like: Individuals) -> tuple:
     return tuple(jax.tree.map(lambda leaf: np.asarray(leaf)[:0], part) for part in like)
 
 
-def _without_rows(candidates):  # noqa: ANN001, ANN202
+def _without_rows(candidates):
     arrays = [np.asarray(column)[:0] for column in candidates[:-1]]
     return type(candidates)(*arrays, rules=())

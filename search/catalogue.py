@@ -49,13 +49,11 @@ def show_rule(name: str) -> int:
 
 
 def list_tasks() -> int:
-    """Print the tasks, with their sizes and suites."""
-    table = _table("task", "parameters", "trivial loss", "suites")
-    for name in tasks.names():
-        task = tasks.get(name)
-        suites = ", ".join(s for s, members in tasks.SUITES.items() if name in members)
-        size = f"{tasks.parameter_count(task):,}"
-        table.add_row(name, size, f"{task.trivial_loss:.4f}", suites)
+    """Print the tasks, with the family and the suites of each; no data is loaded."""
+    table = _table("task", "family", "suites")
+    for name, config in tasks.TASKS.items():
+        suites = ", ".join(suite for suite, members in tasks.SUITES.items() if name in members)
+        table.add_row(name, type(config).__name__, suites)
     _print(table)
     return 0
 
@@ -64,7 +62,8 @@ def _table(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(first, no_wrap=True, style="bold")
     for title in others[:-1]:
-        table.add_column(title, justify="right", no_wrap=True)
+        justify = "right" if title in ("states", "statements") else "left"
+        table.add_column(title, justify=justify, no_wrap=True)
     table.add_column(others[-1])
     return table
 

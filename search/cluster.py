@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from search.evolve import Round, RoundResult, island_round
 
+_log = logging.getLogger(__name__)
+
 
 class Executor(Protocol):
     """Runs rounds, whichever way; the results come in the order of the rounds."""
@@ -47,7 +49,7 @@ class RayWorkers:
         count: int,
         timeout: float,
         attempts: int = 3,
-        report: Callable[[str], None] = logging.getLogger(__name__).warning,
+        report: Callable[[str], None] = _log.warning,
     ):
         self._timeout, self._attempts, self._report = timeout, attempts, report
         self._workers = [_new_worker() for _ in range(count)]
@@ -59,6 +61,7 @@ class RayWorkers:
           WorkerError: a round failed too often; the message holds the last failure.
         """
         import ray
+        from ray import exceptions
 
         results: dict[int, RoundResult] = {}
         waiting = [(i, 1) for i in range(len(rounds))]
@@ -75,8 +78,8 @@ class RayWorkers:
                 idle.append(worker)
                 try:
                     results[i] = ray.get(future, timeout=0)
-                except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
-                    hung = isinstance(error, ray.exceptions.GetTimeoutError)
+                except (exceptions.RayActorError, exceptions.GetTimeoutError) as error:
+                    hung = isinstance(error, exceptions.GetTimeoutError)
                     what = f"hung for {self._timeout:g} s" if hung else "died"
                     if attempt == self._attempts:
                         raise WorkerError(f"a round failed {attempt} times: {error}") from error
@@ -84,7 +87,7 @@ class RayWorkers:
                     ray.kill(self._workers[worker], no_restart=True)
                     self._workers[worker] = _new_worker()
                     waiting.insert(0, (i, attempt + 1))
-                except ray.exceptions.RayTaskError as error:
+                except exceptions.RayTaskError as error:
                     raise WorkerError(f"a round failed on a worker:\n{error}") from error
         return [results[i] for i in range(len(rounds))]
 

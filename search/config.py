@@ -141,6 +141,8 @@ def from_json(kind: type[T], text: str) -> T:
 
 def _build(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} must be an object with keys, got {value!r}")
         fields = {f.name for f in dataclasses.fields(kind)}
         hints = typing.get_type_hints(kind)
         for key in value:
@@ -151,11 +153,13 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         built = {k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()}
         return kind(**built)  # type: ignore[operator]
     if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{where} must be a list, got {value!r}")
         inner = typing.get_args(kind)[0]
         return tuple(_build(inner, v, f"{where}[{i}]") for i, v in enumerate(value))
-    if kind is float and isinstance(value, int):
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(kind, type) and not isinstance(kind, types.GenericAlias):
-        if not isinstance(value, kind):
-            raise ValueError(f"{where} must be {kind.__name__}, got {value!r}")
+    plain = isinstance(kind, type) and not isinstance(kind, types.GenericAlias)
+    if plain and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
+        raise ValueError(f"{where} must be {kind.__name__}, got {value!r}")
     return value

@@ -33,7 +33,8 @@ def train(
     A training that is not better than the trivial predictor after the patience counts as stopped,
     though it saves no time here.
     """
-    run = _compiled(task, layout, steps, course, max(1, int(patience * steps)), split)
+    patience_steps = max(1, int(patience * steps))
+    run = _compiled(task, layout, steps, course, patience_steps, split)
     genomes = _padded(genomes, layout)
     count = len(jobs.program)
     parts = []
@@ -42,11 +43,13 @@ def train(
         chunk = take(genomes, jobs.program[index])
         longest = np.int32(np.max(np.sum(chunk.ops != NOTHING, axis=1), initial=0))
         result = run(chunk, jobs.seed[index], jobs.rate[index], longest)
-        parts.append(jax.tree.map(lambda x, n=min(width, count - start): np.asarray(x)[:n], result))
-    loss, diverged_at, hopeless = (np.concatenate(column) for column in zip(*parts, strict=True))
-    status = np.where(hopeless, Status.STOPPED, Status.FINISHED)
+        parts.append([np.asarray(column) for column in result])
+    columns = (np.concatenate(column)[:count] for column in zip(*parts, strict=True))
+    loss, diverged_at, hopeless = columns
     diverged = (diverged_at < steps) | ~np.isfinite(loss)
-    status = np.where(diverged, Status.DIVERGED, status)
+    status = np.where(diverged, Status.DIVERGED, Status.FINISHED)
+    # What happened first counts, as on the host.
+    status = np.where(hopeless & (diverged_at > patience_steps), Status.STOPPED, status)
     loss = np.where(status == Status.FINISHED, loss, np.inf).astype(np.float64)
     return Outcomes(loss, status, np.minimum(diverged_at, steps).astype(np.int64))
 
@@ -90,9 +93,7 @@ def _compiled(
         def one_step(carry: tuple, k: jax.Array) -> tuple:
             params, states, loss_sum, diverged_at = carry
             losses, gradients = jax.vmap(p.gradient, in_axes=(0, 0, None))(params, seeds, k)
-            updates, states = machine(
-                genomes, params, gradients, states, rates * courses[k], k + 1
-            )
+            updates, states = machine(genomes, params, gradients, states, rates * courses[k], k + 1)
             alive = (losses <= limit) & (diverged_at == steps)
             loss_sum += jnp.where((2 * k >= patience) & (k <= patience), losses, 0.0)
             diverged_at = jnp.where(alive, diverged_at, jnp.minimum(diverged_at, k))
@@ -105,6 +106,6 @@ def _compiled(
         (params, _, loss_sum, diverged_at), _ = jax.lax.scan(one_step, carry, jnp.arange(steps))
         counted = patience - (patience + 1) // 2 + 1
         hopeless = (patience < steps) & (loss_sum > p.trivial_loss * counted)
-        return jax.vmap(partial(p.evaluate, split=split))(params), diverged_at, hopeless
+        return jax.vmap(lambda flat: p.evaluate(flat, split))(params), diverged_at, hopeless
 
     return run

@@ -1,10 +1,9 @@
 """`metaopt search run`, `resume` and `status`: a campaign from the outside."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,34 +41,34 @@ def run(config: Path, out: Path, where: Where, *, seed: int | None, rounds: int 
         loaded = replace(loaded, **changes)
     except ValueError as error:
         raise config_file.UserError(f"--{error}") from None
-    store = Store.create(out, loaded)
-    write_whole(out / CONFIG, to_json(loaded) + "\n")
-    return _drive(store, where)
+    with closing(Store.create(out, loaded)) as store:
+        write_whole(out / CONFIG, to_json(loaded) + "\n")
+        return _drive(store, where)
 
 
 def resume(folder: Path, where: Where) -> int:
     """Go on with a campaign; the exit code."""
-    store = Store.open(folder)
-    if store.note("verdict") is not None:
+    with closing(Store.open(folder)) as store:
+        if store.note("verdict") is None:
+            return _drive(store, where)
         print(f"the campaign in {folder} is finished\n")
         _conclude(store)
         return 0
-    return _drive(store, where)
 
 
 def status(folder: Path) -> int:
     """Print where a campaign is; the exit code."""
-    store = Store.open(folder)
-    Console().print(panel(Snapshot.of(store)))
-    if store.note("verdict") is not None:
-        print()
-        _conclude(store)
+    with closing(Store.open(folder)) as store:
+        Console().print(panel(Snapshot.of(store)))
+        if store.note("verdict") is not None:
+            print()
+            _conclude(store)
     return 0
 
 
 def _drive(store: Store, where: Where) -> int:
     try:
-        with store.locked(), view(store) as shown, _Stop() as stop:
+        with store.locked(), view(store) as shown, _Stop(shown) as stop:
             complete = _advance(store, where, shown, stop)
             if complete:
                 finish.finish(store, shown.say)
@@ -111,7 +110,8 @@ class _Stop:
     A second signal always stops at once, and a third lets the system end the process.
     """
 
-    def __init__(self):
+    def __init__(self, shown: View):
+        self._shown = shown
         self._asked = self._patient = False
         self._before: dict[int, Any] = {}
 
@@ -140,8 +140,7 @@ class _Stop:
     def _handle(self, number: int, _: object) -> None:
         if self._patient and not self._asked:
             self._asked = True
-            # Printing is not safe here: the signal may have come in the middle of a print.
-            os.write(2, b"\nstopping after this round; once more to stop at once\n")
+            self._shown.stopping()
             return
         self._asked = True
         signal.signal(number, signal.SIG_DFL)
@@ -182,5 +181,3 @@ def verdict_table(verdict: dict[str, Any]) -> Table:
 
 def _accuracy(row: dict[str, Any]) -> str:
     return f"{100 * row['accuracy']:.1f} %" if row.get("accuracy") is not None else ""
-
-

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -55,6 +55,9 @@ class TrainingConfig:
             raise ValueError("steps and num_seeds must be at least 1, and width at least 0")
         if not 0 < self.patience <= 1:
             raise ValueError(f"patience must be in (0, 1], got {self.patience}")
+        if self.engine not in get_args(Engine):
+            choices = ", ".join(get_args(Engine))
+            raise ValueError(f"engine must be one of {choices}: {self.engine!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}: {self.schedule!r}")
 
@@ -112,7 +115,7 @@ def evaluate(
     train = host_engine.train if engine == "host" else device_engine.train
     jobs = Jobs(
         program=np.repeat(np.arange(count), rates * seeds),
-        rate=np.tile(np.repeat(np.float32(config.rates), seeds), count),
+        rate=np.tile(np.repeat(np.array(config.rates, np.float32), seeds), count),
         seed=np.tile(np.arange(seeds, dtype=np.int32) + config.first_seed, count * rates),
     )
     outcomes = [

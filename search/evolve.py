@@ -47,10 +47,10 @@ class Island(NamedTuple):
     genomes: Genome
     fitness: np.ndarray
     prints: np.ndarray
-    oldest: np.ndarray
-    best: np.ndarray
-    stale: np.ndarray
-    restarts: np.ndarray
+    oldest: np.int64
+    best: np.float64
+    stale: np.int64
+    restarts: np.int64
 
 
 class Individuals(NamedTuple):
@@ -197,11 +197,12 @@ def island_round(task: Round) -> RoundResult:
     if restarted:
         first = task.champion
         if island.restarts < evolution.fresh_starts:
-            first, _, _ = _recalled_start(config, fitness_of)
+            first = _recalled_start(config, fitness_of)
         island = new_island(config, first, int(island.restarts) + 1)
     island = _enter(island, task.arrivals)
 
     records, total = [], Counts(restarts=int(restarted))
+    best = -np.inf
     for _ in range(evolution.cycles):
         parents = _tournament(rng, island.fitness, evolution.tournament, evolution.children)
         key = jax.random.key(rng.integers(2**31))
@@ -209,9 +210,9 @@ def island_round(task: Round) -> RoundResult:
         if evolution.method == "random":
             start = encode(start_program(config), layout)
             source = stack([start] * evolution.children)
-        children, kinds, alive, valid = _mutants(
-            layout, evolution.mutation, evolution.method
-        )(key, source)
+        children, kinds, alive, valid = _mutants(layout, evolution.mutation, evolution.method)(
+            key, source
+        )
         lean = without_dead_code(children, alive)
         prints = fingerprint(lean, layout)
 
@@ -241,9 +242,9 @@ def island_round(task: Round) -> RoundResult:
         total += counts
         index = np.flatnonzero(born)
         fitness = np.array([fitness_of[p] for p in prints[index].tolist()])
+        best = max(best, fitness.max(initial=-np.inf))
         island = _enter(island, Individuals(take(children, index), fitness, prints[index]))
 
-    best = max((r.fitness.max() for r in records), default=-np.inf)
     improved = best > island.best
     island = island._replace(
         best=np.maximum(island.best, best),
@@ -252,13 +253,11 @@ def island_round(task: Round) -> RoundResult:
     return RoundResult(island, _joined(records), total)
 
 
-def _recalled_start(
-    config: SearchConfig, fitness_of: dict[int, float]
-) -> tuple[Individuals, int, float]:
-    fingerprint_ = _start_print(config)
-    fitness = fitness_of[fingerprint_]
+def _recalled_start(config: SearchConfig, fitness_of: dict[int, float]) -> Individuals:
+    """The start program, with the fitness that it had when it was first trained."""
+    print_ = _start_print(config)
     genomes = stack([encode(start_program(config), layout_of(config))])
-    return Individuals(genomes, np.array([fitness]), np.array([fingerprint_])), fingerprint_, fitness
+    return Individuals(genomes, np.array([fitness_of[print_]]), np.array([print_]))
 
 
 @cache
@@ -275,7 +274,7 @@ def _lean_and_prints(genomes: Genome, layout: Layout) -> tuple[Genome, np.ndarra
 
 
 @cache
-def _mutants(layout: Layout, weights: MutationWeights, method: str):  # noqa: ANN202
+def _mutants(layout: Layout, weights: MutationWeights, method: str):
     """Compiled: key, stacked parents -> children, kinds, live statements, validity; as numpy."""
     if method == "hyperparameters":
         weights = MutationWeights(insert=0, delete=0, modify=0, scale=1)
@@ -310,9 +309,7 @@ def _mutants(layout: Layout, weights: MutationWeights, method: str):  # noqa: AN
     return lambda key, parents: jax.tree.map(np.asarray, compiled(key, parents))
 
 
-def _tournament(
-    rng: np.random.Generator, fitness: np.ndarray, size: int, count: int
-) -> np.ndarray:
+def _tournament(rng: np.random.Generator, fitness: np.ndarray, size: int, count: int) -> np.ndarray:
     """Indices of `count` winners of tournaments among `size` individuals each."""
     entrants = rng.integers(len(fitness), size=(count, size))
     winners = np.argmax(fitness[entrants], axis=1)
@@ -361,7 +358,7 @@ def _enter(island: Island, new: Individuals) -> Island:
     )
 
 
-def _candidates(lean, layout, prints, parents, kinds, found) -> Candidates:  # noqa: ANN001
+def _candidates(lean, layout, prints, parents, kinds, found) -> Candidates:
     rules = tuple(str(decode(take(lean, i), layout)) for i in range(len(prints)))
     return Candidates(
         np.asarray(prints, np.int64),

@@ -3,6 +3,7 @@
 import keyword
 import re
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,11 +36,10 @@ class Winner(NamedTuple):
     def of(cls, store: Store) -> "Winner | None":
         """A campaign's winner, or its best rule so far; None if nothing was trained yet."""
         noted = store.note("winner")
-        best = store.best(1)
         if noted is None:
-            return cls(best[0].rule, best[0].print, best[0].fitness, best[0].rate, False) if (
-                best
-            ) else None
+            best = store.best(1)
+            fields = (best[0].rule, best[0].print, best[0].fitness, best[0].rate) if best else ()
+            return cls(*fields, final=False) if fields else None
         line = store.ancestry(noted["print"])
         rate = line[-1].rate if line else 1.0
         return cls(noted["rule"], noted["print"], noted["fitness"], rate, True)
@@ -57,19 +57,18 @@ def export(source: str, output: Path | None, *, name: str | None, distilled: boo
     rate: float | None = None
     provenance = ""
     if Path(source).is_dir():
-        store = Store.open(source)
-        winner = Winner.of(store)
-        if winner is None:
-            raise CampaignError(
-                f"the campaign in {source} has trained nothing yet; "
-                f"go on with `metaopt search resume {source}`"
-            )
+        with closing(Store.open(source)) as store:
+            winner, config = Winner.of(store), store.config()
+            if winner is None:
+                raise CampaignError(
+                    f"the campaign in {source} has trained nothing yet; "
+                    f"go on with `metaopt search resume {source}`"
+                )
+            provenance = describe(store, config, winner)
         program, rate = parse(winner.rule), winner.rate
-        config = store.config()
         before = len(program.body)
         program = _distilled(program, config) if distilled else simplify(program)
         _say(f"{before} statements became {len(program.body)}")
-        provenance = describe(store, config, winner)
         name = name or _name_from(output, Path(source).resolve())
     else:
         if source == FILENAME or source.endswith("/" + FILENAME):

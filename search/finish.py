@@ -140,8 +140,14 @@ def verdict(
             losses = evaluate(genomes, layout, final, split="test").losses[0, 0]
             mean, spread = mean_and_spread(losses)
             rows.append(
-                {"name": name, "task": task, "rate": rate, "loss": mean, "spread": spread,
-                 "losses": losses.tolist()}
+                {
+                    "name": name,
+                    "task": task,
+                    "rate": rate,
+                    "loss": mean,
+                    "spread": spread,
+                    "losses": losses.tolist(),
+                }
             )
     return {"tasks": list(names), "seeds": wanted.seeds, "steps": base.steps, "rows": rows}
 

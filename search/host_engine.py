@@ -6,7 +6,7 @@ slots form two groups; while XLA computes the gradients of one, numpy updates th
 """
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 import jax
 import numpy as np
@@ -26,7 +26,7 @@ def _compiled(task: str, split: tasks.Split) -> tuple:
         p,
         jax.jit(p.init),
         jax.jit(jax.vmap(p.gradient)),
-        jax.jit(jax.vmap(partial(p.evaluate, split=split))),
+        jax.jit(jax.vmap(lambda params: p.evaluate(params, split))),
     )
 
 
@@ -181,7 +181,7 @@ class _Slots:
                 self._end(i, Status.STOPPED)
             else:
                 params = self._params[i]
-                rate, t = training.rates[done], np.float32(done + 1)
+                rate, t = np.float32(training.rates[done]), np.float32(done + 1)
                 params -= training.step(params, gradients[i], training.states, rate, t)
                 self._done[i] = done + 1
                 if done + 1 == work.steps:

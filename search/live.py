@@ -1,10 +1,11 @@
 """What a campaign looks like while it runs: a live panel in a terminal, else plain lines."""
 
 import fcntl
+import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -80,7 +81,7 @@ class Snapshot:
 
     @property
     def recent(self) -> tuple[Counts, float]:
-        """Counts and seconds of the last rounds; the first, which compiles, if there is no other."""
+        """Counts and seconds of the last rounds, without the first two if it can: they compile."""
         latest = self.records[max(2, len(self.records) - RECENT) :] or self.records[-1:]
         counts = sum((record.counts for record in latest), Counts())
         return counts, sum(record.seconds for record in latest)
@@ -109,6 +110,10 @@ class View(Protocol):
 
     def say(self, text: str) -> None:
         """Something is worth telling."""
+        ...
+
+    def stopping(self) -> None:
+        """The campaign stops after this round; called from a signal handler."""
         ...
 
     def __enter__(self) -> "View": ...
@@ -141,6 +146,10 @@ class PlainLines:
         """Print a line."""
         print(text, flush=True)
 
+    def stopping(self) -> None:
+        """Print a line; not by `print`, which the signal may have interrupted."""
+        os.write(sys.stderr.fileno(), b"stopping after this round; once more to stop at once\n")
+
     def __enter__(self) -> "PlainLines":
         return self
 
@@ -153,23 +162,33 @@ class LivePanel:
 
     def __init__(self, store: Store, console: Console):
         self._store, self._console = store, console
-        self._live = Live(console=console, refresh_per_second=2, transient=False)
+        self._shot = Snapshot.of(store, "starting")
+        self._live = Live(panel(self._shot), console=console, refresh_per_second=2)
 
     def observe(self, progress: Progress) -> None:
         """Redraw the panel."""
         done = progress.record.number >= progress.config.rounds
-        shown = panel(Snapshot.of(self._store, "finishing" if done else "running"))
-        self._live.update(shown)
+        self._show(Snapshot.of(self._store, "finishing" if done else "running"))
 
     def say(self, text: str) -> None:
         """Print a line above the panel."""
         self._console.print(text, highlight=False, markup=False)
+
+    def stopping(self) -> None:
+        """Say so in the panel."""
+        self._show(replace(self._shot, state="stopping after this round; once more: at once"))
+
+    def _show(self, shot: Snapshot) -> None:
+        self._shot = shot
+        self._live.update(panel(shot))
 
     def __enter__(self) -> "LivePanel":
         self._live.__enter__()
         return self
 
     def __exit__(self, *arguments: object) -> None:
+        ended = arguments[0] is None and self._shot.state == "finishing"
+        self._show(replace(self._shot, state="finished" if ended else "stopped"))
         self._live.__exit__(*arguments)  # type: ignore[arg-type]
 
 
@@ -204,7 +223,7 @@ def panel(shot: Snapshot) -> Panel:
         parts += [Text(), Text.assemble(("best rule", "bold"), (f"  {found}", "dim"))]
         text = shot.best.rule.rstrip()
         parts.append(Syntax(text, "python", theme="ansi_dark", background_color="default"))
-    style = {"running": "green", "finishing": "green", "stopped": "yellow"}.get(shot.state, "cyan")
+    style = {"stopped": "yellow", "finished": "cyan"}.get(shot.state, "green")
     return Panel(
         Group(*parts),
         title=Text.assemble(("metaopt", "bold"), f"  {shot.folder}"),

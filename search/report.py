@@ -4,15 +4,16 @@ Every number comes from the store; a campaign in progress has a report as well, 
 that are not there yet.
 """
 
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from metaopt.rules import parse, simplify, to_source
-from metaopt.rules.mutate import KINDS
 from search import report_math, report_page
+from search import report_plots as plots
 from search.config import SearchConfig
 from search.errors import write_whole
 from search.export import Winner, describe
@@ -37,6 +38,7 @@ class Report:
       equations: the winner's, as MathML.
       source: the winner as Optax code.
       baselines, funnel, verdict: the store's notes; empty where there are none yet.
+      hidden: how many candidates lie below what the search curve shows.
       figures: PNG files by name.
     """
 
@@ -52,6 +54,7 @@ class Report:
     baselines: tuple[dict[str, Any], ...]
     funnel: tuple[dict[str, Any], ...]
     verdict: dict[str, Any]
+    hidden: int
     figures: dict[str, bytes]
 
     @property
@@ -75,7 +78,8 @@ def write(folder: Path, out: Path | None = None) -> Path:
       CampaignError: the campaign cannot be read.
       UserError: the report cannot be written.
     """
-    report = gather(Store.open(folder))
+    with closing(Store.open(folder)) as store:
+        report = gather(store)
     path = out or folder / PAGE
     for name, png in report.figures.items():
         write_whole(path.parent / name, png)
@@ -113,20 +117,14 @@ def gather(store: Store) -> Report:
         baselines=tuple(store.note("baselines") or ()),
         funnel=tuple(store.note("funnel") or ()),
         verdict=store.note("verdict") or {},
+        hidden=0,
         figures={},
     )
-    report.figures.update(_figures(report))
-    return report
-
-
-def kind_of(candidate: Candidate) -> str:
-    """What made a candidate from its parent."""
-    return KINDS[candidate.kind] if candidate.kind >= 0 else "start"
+    hidden = plots.hidden_below(fitness, report.lines) if len(fitness) else 0
+    return replace(report, hidden=hidden, figures=_figures(report))
 
 
 def _figures(report: Report) -> dict[str, bytes]:
-    from search import report_plots as plots
-
     figures: dict[str, bytes] = {}
     for suffix, theme in plots.THEMES.items():
         if len(report.fitness):

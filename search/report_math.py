@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from metaopt.rules.graph import INPUT, Graph, Ref, graph_of, nonnegative
 from metaopt.rules.program import Program, format_constant
-from metaopt.rules.simplify import simplify
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 """How tightly an expression holds together; looser ones get parentheses inside tighter ones."""
@@ -19,11 +18,11 @@ Text = tuple[str, int]
 
 
 def equations(program: Program) -> list[str]:
-    """A rule's equations, each a `<math>` element.
+    """The equations of a rule, best simplified; each a `<math>` element.
 
     States at step t are written from those at step t - 1. Divisors are guarded by a small epsilon.
     """
-    return _Equations(graph_of(simplify(program))).lines()
+    return _Equations(graph_of(program)).lines()
 
 
 def _mi(name: str) -> str:
@@ -67,9 +66,7 @@ class _Equations:
         self.sure = nonnegative(graph)
         self.live = graph.live()
         self.states = dict(zip(graph.program.states, graph.outputs[1:], strict=True))
-        uses = Counter(
-            a for i in self.live for a in graph.nodes[i].args if isinstance(a, int)
-        )
+        uses = Counter(a for i in self.live for a in graph.nodes[i].args if isinstance(a, int))
         size: dict[int, int] = {}
         taken = {"w", "g", "t", "lr", *self.states}
         for index in self.live:
@@ -81,9 +78,12 @@ class _Equations:
             state = next((s for s, output in self.states.items() if output == index), None)
             if state is not None:
                 self.names[index] = _at(state, _NOW)
-            elif node.args and index != graph.outputs[0]:
-                if (uses[index] > 1 and size[index] > 2) or size[index] > _LARGE:
-                    self.names[index] = _at(self._fresh(index, taken), _NOW)
+            elif (
+                node.args
+                and index != graph.outputs[0]
+                and (size[index] > (2 if uses[index] > 1 else _LARGE))
+            ):
+                self.names[index] = _at(self._fresh(index, taken), _NOW)
             if index in self.names:
                 size[index] = 1
 
@@ -145,7 +145,10 @@ class _Equations:
         return _row(args[0][0], _mo("−"), self._within(args[1], PRODUCT)), SUM
 
     def times(self, refs: tuple[Ref, ...], args: list[Text]) -> Text:
-        if isinstance(refs[1], float) and not isinstance(refs[0], float):
+        # Numbers come first, sums and fractions last.
+        last, first = (isinstance(refs[i], float) for i in (0, 1))
+        large = [level == SUM or text.startswith("<mfrac") for text, level in args]
+        if (first and not last) or (not last and large[0] and not large[1]):
             args = args[::-1]
         both = all(isinstance(ref, float) for ref in refs)
         sign = _mo("·") if both else '<mspace width="0.17em"/>'

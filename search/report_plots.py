@@ -60,7 +60,7 @@ def search_curve(
     low, high = _window(fitness, [value for _, value in lines])
     shown = (fitness >= low) & np.isfinite(fitness)
     axes.plot(
-        trainings[shown], fitness[shown], ".", color=theme.best, alpha=0.22, markersize=3.2,
+        trainings[shown], fitness[shown], ".", color=theme.best, alpha=0.3, markersize=4,
         markeredgewidth=0, rasterized=True,
     )  # fmt: skip
     axes.step(trainings, best, where="post", color=theme.best, linewidth=1.8)
@@ -155,7 +155,9 @@ def _window(fitness: np.ndarray, lines: Sequence[float]) -> tuple[float, float]:
     high = max([float(np.max(fitness)), *lines])
     low = min([float(fitness[0]), *lines])
     span = max(high - low, 1e-3)
-    return low - 0.6 * span, high + 0.08 * span
+    learned = fitness[fitness > 0]
+    crowd = float(np.quantile(learned, 0.25)) if len(learned) else low
+    return min(low - 0.3 * span, max(crowd, low - 2 * span)), high + 0.06 * span
 
 
 def _bins(records: Sequence[RoundRecord]) -> list[tuple[tuple[int, int], Counts, float]]:
@@ -223,7 +225,10 @@ def _dress(axes: Axes, theme: Theme) -> None:
 
 
 def _thousands() -> FuncFormatter:
-    return FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:g}")  # noqa: E501
+    def text(value: float, _: object) -> str:
+        return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:g}"
+
+    return FuncFormatter(text)
 
 
 def _png(figure: Figure) -> bytes:

@@ -138,6 +138,10 @@ class Store:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             store = cls(folder, connection)
+            tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+            if ("meta",) not in tables:
+                connection.close()
+                raise CampaignError(f"{path} is not a campaign; choose another folder")
             found = store.note("format")
         if found != FORMAT:
             raise CampaignError(f"{path} has format {found}; this version reads {FORMAT}")
@@ -206,8 +210,9 @@ class Store:
                     )
                     columns = (column.tolist() for column in found[:-1])
                     connection.executemany(
-                        "INSERT OR IGNORE INTO candidates (print, parent, kind, fitness, rate, "
-                        f"status, rule, round, island) VALUES (?, ?, ?, ?, ?, ?, ?, {number}, {i})",
+                        "INSERT INTO candidates (print, parent, kind, fitness, rate, status, rule, "
+                        f"round, island) VALUES (?, ?, ?, ?, ?, ?, ?, {number}, {i}) "
+                        "ON CONFLICT (print) DO NOTHING",
                         zip(*columns, found.rules, strict=True),
                     )
                 (best,) = connection.execute("SELECT MAX(fitness) FROM candidates").fetchone()
@@ -224,7 +229,10 @@ class Store:
     def rounds(self) -> list[RoundRecord]:
         """The committed rounds, in order; round 0 is the start program."""
         rows = self._connection.execute("SELECT * FROM rounds ORDER BY number").fetchall()
-        return [RoundRecord(*row[:4], Counts(**json.loads(row[4]))) for row in rows]
+        return [
+            RoundRecord(number, at, seconds, best, Counts(**json.loads(counts)))
+            for number, at, seconds, best, counts in rows
+        ]
 
     def islands(self) -> list[Island]:
         """The islands after the last committed round."""
@@ -283,6 +291,11 @@ def _clear_errors(path: Path) -> Iterator[None]:
                 f"then `metaopt search resume {path.parent}`"
             ) from None
         raise CampaignError(f"cannot write {path}: {error}") from None
+    except sqlite3.IntegrityError as error:
+        raise CampaignError(
+            f"a result cannot be recorded in {path}: {error}. This is a bug; please report it. The "
+            f"last committed round is safe: `metaopt search resume {path.parent}`"
+        ) from None
     except sqlite3.DatabaseError as error:
         raise CampaignError(f"{path} is not a campaign, or is damaged: {error}") from None
     except OSError as error:

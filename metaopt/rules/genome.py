@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,10 @@ NOTHING = -1
 """In `Genome.ops`: the statement is padding."""
 
 
+Array = Any
+"""A numpy array, or a JAX array inside compiled functions."""
+
+
 class Genome(NamedTuple):
     """One program, or a stack of programs with any leading dimensions, for a given `Layout`.
 
@@ -36,12 +40,12 @@ class Genome(NamedTuple):
       hyperparameters: float32 `(..., H)`, their default values.
     """
 
-    ops: np.ndarray
-    targets: np.ndarray
-    args: np.ndarray
-    constants: np.ndarray
-    outputs: np.ndarray
-    hyperparameters: np.ndarray
+    ops: Array
+    targets: Array
+    args: Array
+    constants: Array
+    outputs: Array
+    hyperparameters: Array
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ any dispatch inside XLA, and nothing needs to be compiled. Scalars stay scalars.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -30,11 +31,11 @@ def compile_step(genome: Genome, layout: Layout, sizes: tuple[int, ...]) -> Step
     """
     num_registers = len(layout.registers)
     num_states = len(layout.states)
-    initial: list[object] = [None] * num_registers
+    initial: list[Any] = [None] * num_registers
     for j, value in enumerate(genome.hyperparameters):
         initial[layout.num_tensors + 2 + j] = np.float32(value)
 
-    code: list[tuple[Callable[..., object], int, tuple[int, ...]]] = []
+    code: list[tuple[Callable[..., Any], int, tuple[int, ...]]] = []
     for i in range(int(np.sum(genome.ops != NOTHING))):
         op = BY_CODE[genome.ops[i]]
         places = []
@@ -54,7 +55,7 @@ def compile_step(genome: Genome, layout: Layout, sizes: tuple[int, ...]) -> Step
     def step(
         w: np.ndarray, g: np.ndarray, states: np.ndarray, lr: np.float32, t: np.float32
     ) -> np.ndarray:
-        values = initial.copy()
+        values: list[Any] = initial.copy()
         values[0], values[1] = w, g
         values[2 : 2 + num_states] = states
         values[lr_register], values[lr_register + 1] = lr, t
@@ -71,7 +72,7 @@ def compile_step(genome: Genome, layout: Layout, sizes: tuple[int, ...]) -> Step
     return step
 
 
-def _call(code: int, sizes: tuple[int, ...]) -> Callable[..., object]:
+def _call(code: int, sizes: tuple[int, ...]) -> Callable[..., Any]:
     op = BY_CODE[code]
     if op.arity == 0:
         value = np.float32(op.numpy())
