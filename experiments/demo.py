@@ -4,6 +4,7 @@ Rules are trained on handwritten digits and on text. The best go through fresh s
 many steps, and the winner meets AdamW and Lion there and on two tasks that the search never saw.
 """
 
+from metaopt.rules.mutate import MutationWeights
 from search.config import (
     EvolutionConfig,
     FunnelStage,
@@ -16,7 +17,14 @@ DIGITS, TEXT = "digits_mlp_32_relu_b32", "kjv_mlp_c8_e16_h64_b32"
 
 CONFIG = SearchConfig(
     training=TrainingConfig(tasks=(DIGITS, TEXT), steps=200),
-    evolution=EvolutionConfig(population=400, children=300, evaluations=48, cycles=2),
+    evolution=EvolutionConfig(
+        population=400,
+        children=300,
+        evaluations=48,
+        cycles=2,
+        # As published, plus steps in the constants alone: they pay off soonest.
+        mutation=MutationWeights(insert=1, delete=1, modify=1, scale=1),
+    ),
     funnel=(
         FunnelStage(TrainingConfig((DIGITS, TEXT), steps=200, num_seeds=4, first_seed=100), 48),
         FunnelStage(TrainingConfig((DIGITS, TEXT), steps=400, num_seeds=8, first_seed=200), 8),

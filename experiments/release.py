@@ -6,6 +6,7 @@ As the demo's, but with four larger islands, two seeds a candidate, and a longer
 """
 
 from experiments.demo import DIGITS, TEXT
+from metaopt.rules.mutate import MutationWeights
 from search.config import EvolutionConfig, FunnelStage, SearchConfig, VerdictConfig
 from search.evaluate import TrainingConfig
 
@@ -13,7 +14,13 @@ TASKS = (DIGITS, TEXT, "quadratic_12x8_4_cond1000_noise0.1_seed1")
 
 CONFIG = SearchConfig(
     training=TrainingConfig(TASKS, steps=200, num_seeds=2, width=512),
-    evolution=EvolutionConfig(population=800, children=600, evaluations=256, cycles=2),
+    evolution=EvolutionConfig(
+        population=800,
+        children=600,
+        evaluations=256,
+        cycles=2,
+        mutation=MutationWeights(insert=1, delete=1, modify=1, scale=1),
+    ),
     funnel=(
         FunnelStage(TrainingConfig(TASKS, steps=200, num_seeds=8, first_seed=100, width=512), 128),
         FunnelStage(TrainingConfig(TASKS, steps=800, num_seeds=8, first_seed=200, width=512), 24),

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from metaopt.rules import library
-from metaopt.rules.genome import Layout, encode, stack
 from metaopt.rules.program import Program
 from search.config import SearchConfig
-from search.evaluate import evaluate
+from search.evaluate import evaluate_programs
 
 GRID = tuple(float(f"{10 ** (k / 3 - 5):.3g}") for k in range(15))
 """Learning rates that the baselines are tuned over: 1e-5 to 0.46, three a decade."""
@@ -52,9 +51,7 @@ def measure(config: SearchConfig) -> list[Baseline]:
     found = []
     for name in _RULES:
         programs = [_with_decay(name, decay) for decay in WEIGHT_DECAYS]
-        layout = Layout.of(programs[0])
-        genomes = stack([encode(program, layout) for program in programs])
-        result = evaluate(genomes, layout, replace(config.training, rates=GRID))
+        result = evaluate_programs(programs, replace(config.training, rates=GRID))
         best = int(np.argmax(result.fitness))
         fitness, rate = float(result.fitness[best]), float(result.rate[best])
         found.append(Baseline(name, fitness, rate, WEIGHT_DECAYS[best]))

@@ -14,8 +14,7 @@ import numpy as np
 from metaopt.rules.check import check, without_dead_code
 from metaopt.rules.program import Assign, Program, constant, format_constant
 from metaopt.rules.simplify import simplify
-from search.evaluate import TrainingConfig
-from search.finish import fitness_by_seed
+from search.evaluate import TrainingConfig, fitness_by_seed
 
 _SEEDS = 500_000
 """Seeds from here on are for distillation."""
@@ -55,7 +54,7 @@ def distill(
     training: TrainingConfig,
     say: Callable[[str], None] = lambda _: None,
     *,
-    seeds: int = 8,
+    seeds: int = 16,
     tolerance: float | None = None,
 ) -> Distilled:
     """Shorten a rule and round its constants as far as its fitness allows.
@@ -66,14 +65,14 @@ def distill(
       say: told of every change.
       seeds: trainings a task; they are seeds that the search never used.
       tolerance: by how much the mean fitness may fall below the original's; None: the standard
-        error of that mean.
+        error of that mean, halved.
     """
     training = replace(training, num_seeds=seeds, first_seed=_SEEDS)
     program = simplify(program)
     values = fitness_by_seed([program], training)[0]
     original = fitness = float(values.mean())
     if tolerance is None:
-        tolerance = float(values.std(ddof=1) / np.sqrt(seeds)) if seeds > 1 else 0.0
+        tolerance = float(values.std(ddof=1) / np.sqrt(seeds)) / 2 if seeds > 1 else 0.0
     floor = original - tolerance
     changes: list[Change] = []
 
@@ -89,8 +88,11 @@ def distill(
     while todo := [c for c in program.constants() if c[2] not in settled]:
         i, j, value = todo[0]
         options = list(_rounded(program, value))
-        for what, new in options:
-            new_fitness = float(fitness_by_seed([new], training)[0].mean())
+        if not options:
+            settled.add(value)
+            continue
+        fitness_of = fitness_by_seed([new for _, new in options], training).mean(axis=1)
+        for (what, new), new_fitness in zip(options, fitness_of.tolist(), strict=True):
             if new_fitness >= floor:
                 keep(what, new, new_fitness)
                 value = new.body[i].args[j]

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 import tasks
-from metaopt.rules.genome import Genome, Layout
+from metaopt.rules.genome import Genome, Layout, encode, stack
+from metaopt.rules.program import Program
 from search import device_engine, host_engine
 from search.problem import problem
 from search.training import SCHEDULES, Jobs, Status
@@ -148,6 +149,34 @@ def evaluate(
         trainings=len(jobs.program) * len(config.tasks),
         steps=int(sum(o.steps.sum() for o in outcomes)),
     )
+
+
+def evaluate_programs(
+    programs: Sequence[Program], config: TrainingConfig, *, split: tasks.Split = "validation"
+) -> Evaluation:
+    """`evaluate` for programs, which may have different states."""
+    groups: dict[tuple, list[int]] = {}
+    for i, program in enumerate(programs):
+        names = tuple(name for name, _ in program.hyperparameters)
+        groups.setdefault((program.states, names), []).append(i)
+    parts = []
+    for members in groups.values():
+        chosen = [programs[i] for i in members]
+        layout = Layout.covering(chosen)
+        genomes = stack([encode(program, layout) for program in chosen])
+        parts.append(evaluate(genomes, layout, config, split=split))
+    order = np.argsort(np.concatenate(list(groups.values())))
+    columns = (np.concatenate(c)[order] for c in zip(*(p[:4] for p in parts), strict=True))
+    return Evaluation(*columns, sum(p.trainings for p in parts), sum(p.steps for p in parts))
+
+
+def fitness_by_seed(
+    programs: Sequence[Program], config: TrainingConfig, *, split: tasks.Split = "validation"
+) -> np.ndarray:
+    """Fitness of each program seed by seed, mean over tasks: float64 `(N, seeds)`."""
+    losses = evaluate_programs(programs, config, split=split).losses
+    trivial = np.array([problem(task).trivial_loss for task in config.tasks])
+    return (1 - np.clip(losses / trivial[:, None], 0, 1)).mean(axis=1)
 
 
 def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]:

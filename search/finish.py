@@ -9,17 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from metaopt.loading import BEST, WINNER
-from metaopt.rules.genome import Layout, encode, stack
 from metaopt.rules.parse import parse
 from metaopt.rules.program import Program
 from search import baselines
 from search.config import FunnelStage, SearchConfig
-from search.evaluate import TrainingConfig, evaluate, mean_and_spread
+from search.evaluate import evaluate_programs, fitness_by_seed, mean_and_spread
 from search.evolve import start_program
-from search.problem import problem
 from search.store import Store
 
 Say = Callable[[str], None]
@@ -68,7 +64,7 @@ def _funnel(store: Store, config: SearchConfig, say: Say) -> None:
             f"funnel stage {i + 1} of {len(config.funnel)}: {len(entrants[: stage.candidates])} "
             f"rules, {training.steps} steps, {training.num_seeds} seeds"
         )
-        stages.append(_stage(stage, entrants[: stage.candidates], config))
+        stages.append(_stage(stage, entrants[: stage.candidates]))
         store.set_note("funnel", stages)
     if store.note("winner") is None:
         best = store.best(1)[0]
@@ -78,9 +74,7 @@ def _funnel(store: Store, config: SearchConfig, say: Say) -> None:
         store.set_note("winner", row)
 
 
-def _stage(
-    stage: FunnelStage, entrants: Sequence[tuple[int, str]], config: SearchConfig
-) -> dict[str, Any]:
+def _stage(stage: FunnelStage, entrants: Sequence[tuple[int, str]]) -> dict[str, Any]:
     fitness = fitness_by_seed([parse(rule) for _, rule in entrants], stage.training)
     rows = []
     for (print_, rule), values in zip(entrants, fitness, strict=True):
@@ -89,24 +83,11 @@ def _stage(
     rows.sort(key=lambda row: -row["fitness"])
     training = stage.training
     return {
-        "tasks": training.tasks,
+        "tasks": list(training.tasks),
         "steps": training.steps,
         "seeds": training.num_seeds,
         "rows": rows,
     }
-
-
-def fitness_by_seed(programs: Sequence[Program], training: TrainingConfig) -> np.ndarray:
-    """Fitness of rules without hyperparameters, seed by seed, float64 `(N, seeds)`."""
-    rows = [_losses(program, training) for program in programs]
-    trivial = np.array([problem(task).trivial_loss for task in training.tasks])
-    return np.stack([(1 - np.clip(r / trivial[:, None], 0, 1)).mean(axis=0) for r in rows])
-
-
-def _losses(program: Program, training: TrainingConfig) -> np.ndarray:
-    layout = Layout.of(program)
-    genomes = stack([encode(program, layout)])
-    return evaluate(genomes, layout, training).losses[0]
 
 
 def verdict(
@@ -121,34 +102,18 @@ def verdict(
     names = wanted.tasks or config.training.tasks
     rules = [("winner", winner, 1.0), ("start", start_program(config), 1.0)]
     rules += [(line.name, line.program, line.rate) for line in lines]
-    base = replace(config.training, steps=wanted.steps or config.training.steps)
+    base = replace(config.training, steps=wanted.steps or config.training.steps, patience=1.0)
     rows = []
     for task in names:
         for name, program, scale in rules:
-            layout = Layout.of(program)
-            genomes = stack([encode(program, layout)])
-            tuning = replace(
-                base,
-                tasks=(task,),
-                rates=tuple(scale * factor for factor in wanted.rates),
-                num_seeds=wanted.tuning_seeds,
-            )
-            rate = float(evaluate(genomes, layout, tuning).rate[0])
-            final = replace(
-                tuning, rates=(rate,), num_seeds=wanted.seeds, first_seed=FRESH_SEEDS, patience=1.0
-            )
-            losses = evaluate(genomes, layout, final, split="test").losses[0, 0]
+            rates = tuple(scale * factor for factor in wanted.rates)
+            tuning = replace(base, tasks=(task,), rates=rates, num_seeds=wanted.tuning_seeds)
+            rate = float(evaluate_programs([program], tuning).rate[0])
+            final = replace(tuning, rates=(rate,), num_seeds=wanted.seeds, first_seed=FRESH_SEEDS)
+            losses = evaluate_programs([program], final, split="test").losses[0, 0]
             mean, spread = mean_and_spread(losses)
-            rows.append(
-                {
-                    "name": name,
-                    "task": task,
-                    "rate": rate,
-                    "loss": mean,
-                    "spread": spread,
-                    "losses": losses.tolist(),
-                }
-            )
+            row = {"name": name, "task": task, "rate": rate, "loss": mean, "spread": spread}
+            rows.append(row | {"losses": losses.tolist()})
     return {"tasks": list(names), "seeds": wanted.seeds, "steps": base.steps, "rows": rows}
 
 

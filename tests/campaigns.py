@@ -23,7 +23,7 @@ def tiny(**changes) -> SearchConfig:
         capacity=12,
         spares=2,
     )
-    for part in ("training", "evolution"):
+    for part in ("evolution", "training"):  # both have a `patience`: the islands' is meant
         names = set(type(getattr(config, part)).__dataclass_fields__) & set(changes)
         inner = {name: changes.pop(name) for name in names}
         config = replace(config, **{part: replace(getattr(config, part), **inner)})

@@ -1,7 +1,7 @@
 """Genomes: programs as fixed-shape arrays, which can be stacked, mutated and run in batches."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,6 +93,15 @@ class Layout:
             max(capacity, len(program.body)),
             program.doc,
         )
+
+    @classmethod
+    def covering(cls, programs: Sequence[Program]) -> "Layout":
+        """The smallest layout for programs that have the same states and hyperparameters."""
+        layouts = [cls.of(program) for program in programs]
+        inputs = layouts[0].registers[: layouts[0].num_inputs]
+        names = dict.fromkeys((*inputs, *(name for each in layouts for name in each.registers)))
+        capacity = max(layout.capacity for layout in layouts)
+        return replace(layouts[0], registers=tuple(names), capacity=capacity)
 
     @property
     def num_tensors(self) -> int:

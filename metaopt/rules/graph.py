@@ -92,17 +92,38 @@ class Graph:
                 wanted.update(a for a in self.nodes[index].args if isinstance(a, int))
         return sorted(wanted)
 
-    def mapped(self, build: Callable[["Graph", int, tuple[Ref, ...]], Ref]) -> "Graph":
+    def without_twin_states(self) -> "Graph":
+        """A new graph in which states that always hold the same are one state."""
+        first: dict[Ref, str] = {}
+        states = self.program.states
+        twins = {
+            state: first.setdefault(output, state)
+            for state, output in zip(states, self.outputs[1:], strict=True)
+        }
+        new = Graph(replace(self.program, states=tuple(dict.fromkeys(twins.values()))))
+        whole = self.mapped(lambda new, i, args: new.add(self.nodes[i].op, *args), new, twins)
+        kept = [o for s, o in zip(states, whole.outputs[1:], strict=True) if twins[s] == s]
+        whole.outputs = (whole.outputs[0], *kept)
+        return whole
+
+    def mapped(
+        self,
+        build: Callable[["Graph", int, tuple[Ref, ...]], Ref],
+        into: "Graph | None" = None,
+        renamed: Mapping[str, str] | None = None,
+    ) -> "Graph":
         """A new graph of the live nodes.
 
-        Each node but the inputs is made by `build(new graph, old index, new arguments)`.
+        Each node but the inputs is made by `build(new graph, old index, new arguments)`; inputs
+        may be renamed.
         """
-        new = Graph(self.program)
+        new = into or Graph(self.program)
+        renamed = renamed or {}
         table: dict[int, Ref] = {}
         for index in self.live():
             node = self.nodes[index]
             if node.op == INPUT:
-                table[index] = new.input(node.name)
+                table[index] = new.input(renamed.get(node.name, node.name))
                 continue
             args = tuple(table[a] if isinstance(a, int) else a for a in node.args)
             ref = table[index] = build(new, index, args)

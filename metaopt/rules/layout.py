@@ -64,7 +64,8 @@ def mathematics(code: str) -> str:
     """An expression of generated code as plain-text mathematics."""
     code = re.sub(r"jnp\.full_like\(\w+, (.*)\)", r"\1", code)
     for name, meaning in _MATHEMATICS.items():
-        code = code.replace(name, meaning)
+        pattern = rf"\b{name}\b" if name.isidentifier() else re.escape(name)
+        code = re.sub(pattern, meaning, code)
     return re.sub(r"state\.(\w+)", r"\1", code)
 
 

@@ -26,7 +26,7 @@ TOLERANCE = 1e-6
 def simplify(program: Program) -> Program:
     """Remove what a rule does not need.
 
-    Dead statements go and equal subexpressions are merged. Then local rewrites (constants folded,
+    Dead statements go, and equal subexpressions and equal states are merged. Then local rewrites (constants folded,
     neutral elements, inverse functions, signs) and sympy's rules are tried as long as they help;
     each is kept only if it saves statements and the updates stay what they were on the probes.
     Names of variables are kept where possible.
@@ -52,6 +52,8 @@ def simplify(program: Program) -> Program:
         return True
 
     kept(graph_of(best))  # merges equal subexpressions
+    if (merged := graph_of(best).without_twin_states()).program.states != best.states:
+        best = program_of(merged)
     for _ in range(MAX_ROUNDS):
         if not any(kept(graph) for graph in _proposals(graph_of(best))):
             break

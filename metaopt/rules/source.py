@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from metaopt.rules.body import Body
 from metaopt.rules.graph import INPUT, Graph, graph_of
-from metaopt.rules.layout import docstring, indented, mathematics, paragraph, signature
+from metaopt.rules.layout import called, docstring, indented, mathematics, paragraph, signature
 from metaopt.rules.lowering import (
     composition,
     learning_rate_scale,
@@ -197,7 +197,10 @@ class _Writer:
         body: list[str] = []
         if self._used(PARAMETERS):
             message = f"{self.name} needs the parameters: call `update(updates, state, params)`."
-            body += ["if params is None:", f'    raise ValueError("{message}")']
+            body += [
+                "if params is None:",
+                *indented(called("raise ValueError", [f'"{message}"'], 3)),
+            ]
         else:
             body += ["del params"]
         if not self.parts:

@@ -210,7 +210,7 @@ def test_restarts(first, fresh):
     config = tiny(fresh_starts=fresh, patience=2)
     *_, (t, _) = rounds(config, first, 2)
     champion = individual(
-        "def rule(w, g, m, v, lr):\n    u = cbrt(g)\n    return u, m, v", 0.75, 77, config
+        "def rule(w, g, m, v, lr):\n    update = cbrt(g)\n    return update, m, v", 0.75, 77, config
     )
     for stale in (1, 2):
         state = t.state._replace(stale=np.int64(stale))
@@ -269,7 +269,7 @@ def test_an_island_that_climbs_over_known_rules_is_not_stale(first):
 def test_arrivals_replace_the_oldest_and_take_part(first):
     config = tiny(tournament=30)
     guest = individual(
-        "def rule(w, g, m, v, lr):\n    u = cbrt(g)\n    return u, m, v", 0.99, 77, config
+        "def rule(w, g, m, v, lr):\n    update = cbrt(g)\n    return update, m, v", 0.99, 77, config
     )
     result = island_round(task(config, first, arrivals=guest))
     assert result.state.prints[0] == 77

@@ -1,9 +1,12 @@
 """The campaign store: rounds commit whole, and errors say what to do."""
 
 import json
-import multiprocessing
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -15,6 +18,8 @@ from search.config import FunnelStage, SearchConfig, from_json, to_json
 from search.evaluate import TrainingConfig
 from search.evolve import Counts
 from search.store import FILENAME, CampaignError, Store
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +65,9 @@ def reopened(store):
 def test_a_finished_campaign_is_whole(finished):
     records = finished.rounds()
     assert [r.number for r in records] == [0, 1, 2, 3, 4]
-    assert sum(r.counts.evaluated for r in records) == len(finished.known()[0])
+    # What both islands trained in the same round is recorded once.
+    recorded = len(finished.known()[0])
+    assert recorded <= sum(r.counts.evaluated for r in records) <= recorded + 5
     assert [r.best for r in records] == sorted(r.best for r in records)
     assert len(finished.islands()) == 2
     assert all(r.seconds > 0 and r.committed_at > 1e9 for r in records)
@@ -270,33 +277,30 @@ def test_notes(two_rounds):
     assert Store.open(two_rounds.folder).note("winner") == {"fitness": 0.75, "rules": [1, 2]}
 
 
-def _hold(folder, held, release):
-    with Store.open(folder).locked():
-        held.set()
-        release.wait(30)
+HOLD = """
+import sys
+from search.store import Store
+with Store.open(sys.argv[1]).locked():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_one_driver_at_a_time(two_rounds):
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(two_rounds.folder, held, release))
-    process.start()
-    assert held.wait(60)
-    try:
-        with (
-            pytest.raises(CampaignError, match=r"running in another process.*search status"),
-            two_rounds.locked(),
-        ):
-            pass
-        assert len(reopened(two_rounds)[2]) == 3  # reading needs no lock
-        process.kill()  # the lock ends with its process, however that ends
-        process.join()
-        with two_rounds.locked():
-            pass
-    finally:
-        release.set()
-        process.kill()
-        process.join()
+    command = [sys.executable, "-c", HOLD, str(two_rounds.folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True) as other:
+        try:
+            assert other.stdout.readline() == "held\n"
+            with (
+                pytest.raises(CampaignError, match=r"running in another process.*search status"),
+                two_rounds.locked(),
+            ):
+                pass
+            assert len(reopened(two_rounds)[2]) == 3  # reading needs no lock
+        finally:
+            other.kill()
+    with two_rounds.locked():  # the lock ends with its process, however that ends
+        pass
 
 
 def test_readers_see_the_last_round_while_another_is_written(two_rounds):

@@ -1,0 +1,151 @@
+"""Ray: the same campaign on any number of workers, however they die."""
+
+import os
+import signal
+import time
+import warnings
+from contextlib import closing
+
+import psutil
+import pytest
+
+from campaigns import outcome, same, tiny
+from search.campaign import advance
+from search.cluster import InProcess, RayWorkers, WorkerError, executor
+from search.evolve import Round
+from search.store import Store
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.filterwarnings("ignore"),  # Ray's own, of several kinds
+]
+CONFIG = tiny(rounds=5)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """The campaign in this process."""
+    with closing(Store.create(tmp_path_factory.mktemp("here"), CONFIG)) as store:
+        assert advance(store, InProcess())
+        return outcome(store)
+
+
+def run(folder, workers, observe=lambda _: None):
+    with closing(Store.create(folder, CONFIG)) as store:
+        assert advance(store, workers, observe)
+        return outcome(store)
+
+
+@pytest.fixture
+def local():
+    """Ray here with two workers, and what they reported."""
+    with executor(workers=2, timeout=120) as workers:
+        workers.messages = []
+        workers._report = workers.messages.append
+        yield workers
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_any_number_of_workers_gives_the_same_campaign(tmp_path, expected, count):
+    with executor(workers=count) as workers:
+        import ray
+
+        assert isinstance(workers, RayWorkers)
+        assert len(set(workers.process_ids())) == count
+        assert os.getpid() not in workers.process_ids()
+        assert {n["NodeManagerAddress"] for n in ray.nodes()} == {"127.0.0.1"}
+        assert all(
+            c.laddr.ip in ("127.0.0.1", "::1", "::ffff:127.0.0.1") for c in listening()
+        ), listening()
+        same(run(tmp_path, workers), expected)
+    assert not ray.is_initialized()
+
+
+def listening():
+    """Sockets on which this process and those it started listen."""
+    found = []
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        try:
+            found += [c for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_killed_workers_are_replaced(tmp_path, expected, local):
+    """One dies idle between rounds, one in the middle of a round."""
+    first = local.process_ids()
+
+    def observe(progress):
+        if progress.record.number == 1:
+            os.kill(local.process_ids()[0], signal.SIGKILL)
+        if progress.record.number == 3:
+            victim = psutil.Process(local.process_ids()[1])
+            killer = os.fork()  # kills while this process waits for the round
+            if not killer:
+                time.sleep(0.03)
+                os.kill(victim.pid, signal.SIGKILL)
+                os._exit(0)
+            os.waitpid(killer, os.WNOHANG)
+
+    same(run(tmp_path, local, observe), expected)
+    assert set(local.process_ids()).isdisjoint(first[:1])
+    assert any("died" in m and "done again" in m for m in local.messages)
+
+
+def test_a_hanging_worker_is_replaced(tmp_path, expected, local):
+    stopped = []
+
+    def observe(progress):
+        if progress.record.number == 2:
+            pid = local.process_ids()[0]
+            os.kill(pid, signal.SIGSTOP)
+            stopped.append(pid)
+            local._timeout = 8.0
+        if progress.record.number == 3:
+            local._timeout = 120.0
+
+    same(run(tmp_path, local, observe), expected)
+    assert stopped[0] not in local.process_ids()
+    assert any("hung for 8 s" in m for m in local.messages)
+    assert not psutil.pid_exists(stopped[0]) or (
+        psutil.Process(stopped[0]).status() == psutil.STATUS_ZOMBIE
+    )
+
+
+def test_a_round_that_cannot_be_run_says_why(local):
+    broken = Round(CONFIG, 0, 1, None, None, None, None, None)
+    with pytest.raises(WorkerError, match="NoneType"):
+        local.run([broken])
+
+
+def test_two_nodes(tmp_path, expected):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import ray
+        from ray.cluster_utils import Cluster
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "node_ip_address": "127.0.0.1"}
+    )
+    try:
+        cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        with executor(address=cluster.address) as workers:
+            assert len(workers.process_ids()) == 2
+            where = ray.get([w.__ray_call__.remote(node_of) for w in workers._workers])
+            assert len(set(where)) == 2
+            same(run(tmp_path, workers), expected)
+    finally:
+        cluster.shutdown()
+
+
+def node_of(_):
+    import ray
+
+    return ray.get_runtime_context().get_node_id()
+
+
+def test_no_cluster_at_the_address():
+    with pytest.raises(ConnectionError), executor(address="127.0.0.1:1"):
+        pass
