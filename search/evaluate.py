@@ -166,8 +166,14 @@ def evaluate_programs(
         genomes = stack([encode(program, layout) for program in chosen])
         parts.append(evaluate(genomes, layout, config, split=split))
     order = np.argsort(np.concatenate(list(groups.values())))
-    columns = (np.concatenate(c)[order] for c in zip(*(p[:4] for p in parts), strict=True))
-    return Evaluation(*columns, sum(p.trainings for p in parts), sum(p.steps for p in parts))
+    return Evaluation(
+        fitness=np.concatenate([p.fitness for p in parts])[order],
+        rate=np.concatenate([p.rate for p in parts])[order],
+        status=np.concatenate([p.status for p in parts])[order],
+        losses=np.concatenate([p.losses for p in parts])[order],
+        trainings=sum(p.trainings for p in parts),
+        steps=sum(p.steps for p in parts),
+    )
 
 
 def fitness_by_seed(

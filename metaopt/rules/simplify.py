@@ -26,9 +26,10 @@ TOLERANCE = 1e-6
 def simplify(program: Program) -> Program:
     """Remove what a rule does not need.
 
-    Dead statements go, and equal subexpressions and equal states are merged. Then local rewrites (constants folded,
-    neutral elements, inverse functions, signs) and sympy's rules are tried as long as they help;
-    each is kept only if it saves statements and the updates stay what they were on the probes.
+    Dead statements go, and equal subexpressions and equal states are merged. Then local rewrites
+    (constants folded, neutral elements, inverse functions, signs) and sympy's rules are tried as
+    long as they help; each is kept only if it saves statements and the updates stay what they were
+    on the probes.
     Names of variables are kept where possible.
 
     Args:

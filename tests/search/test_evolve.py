@@ -238,7 +238,7 @@ def test_staleness_counts_rounds_without_a_better_rule(first):
     config = tiny(patience=100)
     best, stale = first[0].fitness[0], 0
     moved = 0
-    for _, result in rounds(config, first, 6):
+    for _, result in rounds(config, first, 12):
         found = max(result.candidates.fitness, default=0)
         if found > best:
             best, stale, moved = found, 0, moved + 1
