@@ -33,5 +33,5 @@ CONFIG = SearchConfig(
         tasks=(DIGITS, TEXT, "digits_conv_8x16_relu_b32", "breast_cancer_mlp_24x24_tanh_b16"),
         seeds=10,
     ),
-    rounds=40,
+    rounds=36,
 )

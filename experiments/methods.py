@@ -28,7 +28,7 @@ from search.store import FILENAME, Store
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = ("evolution", "hyperparameters", "random")
-ROUNDS = {"evolution": 40, "hyperparameters": 22, "random": 70}
+ROUNDS = {"evolution": CONFIG.rounds, "hyperparameters": 20, "random": 60}
 """About the same number of optimizer steps: fewer of the constants' mutants fail early."""
 
 COLORS = {"evolution": "#0072B2", "hyperparameters": "#D55E00", "random": "#7F7F7F"}

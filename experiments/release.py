@@ -29,5 +29,5 @@ CONFIG = SearchConfig(
         tasks=(*TASKS, "digits_conv_8x16_relu_b32", "breast_cancer_mlp_24x24_tanh_b16"), seeds=20
     ),
     islands=4,
-    rounds=32,
+    rounds=30,
 )

@@ -10,6 +10,7 @@ import numpy as np
 
 from metaopt.rules import library
 from metaopt.rules.analysis import facts, live
+from metaopt.rules.check import live_statements
 from metaopt.rules.fingerprint import fingerprint
 from metaopt.rules.genome import (
     Genome,
@@ -268,7 +269,10 @@ def _start_print(config: SearchConfig) -> int:
 
 
 def _lean_and_prints(genomes: Genome, layout: Layout) -> tuple[Genome, np.ndarray]:
-    alive = np.asarray(jax.vmap(partial(live, layout=layout))(genomes))
+    alive = np.zeros(genomes.ops.shape, np.bool_)
+    for i, row in enumerate(alive):  # not by `live`: a restart must compile nothing
+        statements, _ = live_statements(decode(take(genomes, i), layout))
+        row[: len(statements)] = statements
     lean = without_dead_code(genomes, alive)
     return lean, fingerprint(lean, layout)
 

@@ -3,7 +3,6 @@
 from contextlib import closing
 
 import jax
-import numpy as np
 import pytest
 
 from campaigns import outcome, same, tiny
@@ -35,8 +34,12 @@ def run(folder, config, **options):
 @pytest.mark.parametrize("method", ["evolution", "random"])
 @pytest.mark.parametrize("engine", ["host", "device"])
 def test_nothing_compiles_after_the_first_round(tmp_path, engine, method):
-    # Restarts of both kinds, and migration, come after the first round.
-    config = tiny(engine=engine, method=method, rounds=8, patience=1, seed=5, steps=7)
+    # Restarts of both kinds, and migration, come after the first round. The capacity is one that
+    # no other campaign has, so that this one has to compile its own.
+    capacity = 13 + 2 * (engine == "host") + (method == "random")
+    config = tiny(
+        engine=engine, method=method, rounds=8, patience=1, seed=5, steps=7, capacity=capacity
+    )
     counts = []
     with closing(
         run(tmp_path, config, observe=lambda _: counts.append(len(COMPILATIONS)))
@@ -68,20 +71,14 @@ def test_observers_are_told_of_each_committed_round(tmp_path):
         assert seen[-1].config == tiny()
 
 
-def test_migrants_arrive(tmp_path):
-    """An island that trains nothing of its own has only what came from the other."""
-    config = tiny(rounds=3, migrants=5, population=20, children=1, evaluations=1)
-    with closing(run(tmp_path / "a", config)) as store:
-        mixed = [set(i.prints.tolist()) for i in store.islands()]
-        found = {c.print: c.island for c in store.best(100)}
-    foreign = [{p for p in prints if found[p] != i} for i, prints in enumerate(mixed)]
-    start = {p for p, island in found.items() if island == 0 and len(found) and p in mixed[1]}
-    assert (foreign[0] | foreign[1]) - start or start
-    with closing(run(tmp_path / "b", tiny(rounds=3, migrants=0))) as store:
-        found = {c.print: (c.island, c.kind) for c in store.best(100)}
+@pytest.mark.parametrize("migrants", [0, 5])
+def test_migrants_come_from_the_other_island(tmp_path, migrants):
+    with closing(run(tmp_path, tiny(rounds=3, migrants=migrants))) as store:
+        found_on = {c.print: c.island for c in store.best(1000) if c.ordinal > 1}
+        foreign = 0
         for i, island in enumerate(store.islands()):
-            assert {found[p] for p in island.prints.tolist() if found[p][1] >= 0} >= set()
-            assert all(np.isfinite(island.fitness)), i
+            foreign += sum(found_on.get(p, i) != i for p in island.prints.tolist())
+    assert (foreign > 3) == bool(migrants)
 
 
 def test_every_recorded_rule_is_text_that_can_be_read(tmp_path):
