@@ -87,11 +87,19 @@ def plot(found: list[dict[str, Any]], path: Path) -> None:
         label = f"{line['name']}, tuned"
         axes.axhline(line["fitness"], color="black", linestyle=style, linewidth=1, label=label)
     axes.set_xlim(0, budget)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g} M")
     axes.set_xlabel("optimizer steps spent on candidates")
     axes.set_ylabel("best fitness so far (validation)")
     axes.legend(frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
+
+
+def cell(row: dict[str, Any]) -> str:
+    """Mean and standard deviation of a test loss; how many diverged, if any did."""
+    text = f"{row['loss']:.4f} ± {row['spread']:.4f}"
+    count = row["diverged"]
+    return f"{text} ({count} of {len(row['losses'])} diverged)" if count else text
 
 
 def table(found: list[dict[str, Any]]) -> str:
@@ -103,14 +111,14 @@ def table(found: list[dict[str, Any]]) -> str:
 
     def cells(rows: list[dict[str, Any]], name: str) -> list[str]:
         chosen = {r["task"]: r for r in rows if r["name"] == name}
-        return [f"{chosen[t]['loss']:.4f} ± {chosen[t]['spread']:.4f}" for t in tasks]
+        return [cell(chosen[t]) for t in tasks]
 
     for name in ("AdamW", "Lion", "start"):
         label = "AdamW without bias correction (the start)" if name == "start" else name
         lines.append(" | ".join([label, "", *cells(found[0]["verdict"]["rows"], name)]))
     for r in found:
-        cell = [f"winner of {r['method']}", str(r["seed"])]
-        lines.append(" | ".join([*cell, *cells(r["verdict"]["rows"], "winner")]))
+        first = [f"winner of {r['method']}", str(r["seed"])]
+        lines.append(" | ".join([*first, *cells(r["verdict"]["rows"], "winner")]))
     body = "\n".join(f"| {line} |" for line in lines)
     return (
         f"Test loss in nats, mean ± standard deviation over {seeds} fresh seeds; the learning rate "

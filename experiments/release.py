@@ -1,14 +1,25 @@
-"""The campaign that the released rule comes from: one GPU, under ten minutes.
+"""The campaign that the released rule comes from: about ten minutes on one GPU.
 
     metaopt search run experiments/release.py --out runs/release
+    python -m experiments.release runs/release --name unit_momentum
 
-As the demo's, but with four larger islands, two seeds a candidate, and a longer funnel.
+As the demo's, but with a third task, four larger islands, two seeds a candidate, and a longer
+funnel. The second command distills the winner and writes the rule and its card into `checkpoints`.
 """
 
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import metaopt
 from experiments.demo import DIGITS, TEXT
+from metaopt.rules import learning_rate_scale, parse
 from metaopt.rules.mutate import MutationWeights
-from search.config import EvolutionConfig, FunnelStage, SearchConfig, VerdictConfig
+from search.config import EvolutionConfig, FunnelStage, SearchConfig, VerdictConfig, to_json
+from search.distill import distill
 from search.evaluate import TrainingConfig
+from search.store import Store
 
 TASKS = (DIGITS, TEXT, "quadratic_12x8_4_cond1000_noise0.1_seed1")
 
@@ -31,3 +42,40 @@ CONFIG = SearchConfig(
     islands=4,
     rounds=30,
 )
+
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints" / "rules"
+
+
+def release(folder: Path, name: str) -> None:
+    """Distill a campaign's winner and write it with its card."""
+    store = Store.open(folder)
+    config, winner = store.config(), store.note("winner")
+    distilled = distill(parse(winner["rule"]), config.training, print)
+    program, scale = learning_rate_scale(distilled.program)
+    doc = "Found by a campaign of metaopt; the card beside this file says where and how it scores."
+    program = replace(program, name=name, doc=doc)
+    totals = [record.counts for record in store.rounds()]
+    card = {
+        "name": name,
+        "learning_rate": scale,
+        "metaopt": metaopt.__version__,
+        "campaign": json.loads(to_json(config)),
+        "candidates": sum(counts.evaluated for counts in totals),
+        "trainings": sum(counts.trainings for counts in totals),
+        "found": winner["rule"],
+        "changes": [change.__dict__ | {"cost": change.cost} for change in distilled.changes],
+        "baselines": store.note("baselines"),
+        "verdict": store.note("verdict"),
+    }
+    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    (CHECKPOINTS / f"{name}.rule").write_text(str(program))
+    (CHECKPOINTS / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
+    print(program)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="of the finished campaign")
+    parser.add_argument("--name", required=True, help="name of the released rule")
+    arguments = parser.parse_args()
+    release(arguments.folder, arguments.name)

@@ -4,24 +4,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
 from search.cluster import Executor
 from search.config import SearchConfig
-from search.evolve import (
-    Counts,
-    Individuals,
-    Island,
-    Round,
-    emigrants,
-    first_candidate,
-    individual,
-    island_round,
-    new_island,
-)
+from search.evolve import Counts, Round, first_candidate, individual, joined
+from search.population import Island, emigrants, new_island
 from search.store import RoundRecord, Store
-
-__all__ = ["Progress", "advance", "island_round"]
 
 
 class Progress(NamedTuple):
@@ -54,9 +41,8 @@ def advance(
     if not records:
         began = time.perf_counter()
         first, candidates, counts = first_candidate(config)
-        islands = [new_island(config, first) for _ in range(config.islands)]
-        nothing = _without_rows(candidates)
-        found = [candidates, *([nothing] * (config.islands - 1))]
+        islands = [new_island(first, config.evolution.population) for _ in range(config.islands)]
+        found = [candidates, *([joined([])] * (config.islands - 1))]
         store.commit(0, islands, found, counts, time.perf_counter() - began)
         records = store.rounds()
     total = sum((record.counts for record in records), Counts())
@@ -85,7 +71,6 @@ def _round_tasks(
     champion = store.best(1)[0]
     best = individual(champion.rule, champion.fitness, champion.print, config)
     leaving = [emigrants(island, config.evolution.migrants) for island in islands]
-    nobody = Individuals(*(_nobody(leaving[0])))
     alone = config.islands == 1 or not config.evolution.migrants or number == 1
     return [
         Round(
@@ -93,21 +78,10 @@ def _round_tasks(
             island=i,
             number=number,
             state=island,
-            arrivals=nobody if alone else leaving[i - 1],
+            arrivals=emigrants(island, 0) if alone else leaving[i - 1],
             champion=best,
             known_prints=prints,
             known_fitness=fitness,
         )
         for i, island in enumerate(islands)
     ]
-
-
-def _nobody(like: Individuals) -> tuple:
-    import jax
-
-    return tuple(jax.tree.map(lambda leaf: np.asarray(leaf)[:0], part) for part in like)
-
-
-def _without_rows(candidates):
-    arrays = [np.asarray(column)[:0] for column in candidates[:-1]]
-    return type(candidates)(*arrays, rules=())

@@ -6,6 +6,7 @@ A round is a pure call, so a worker that dies or hangs is replaced and its round
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -134,21 +135,38 @@ def executor(
     if not workers and not address:
         yield InProcess()
         return
-    import ray
-
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address:
+        _assert_reachable(address)
         options["address"] = address
     else:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray replaces a loopback address by that of the machine unless it believes that it cannot
+        # form clusters here. It reads this when it is first imported.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         options |= {
             "num_cpus": workers,
             "include_dashboard": dashboard,
             "_node_ip_address": "127.0.0.1",
         }
+    import ray
+
     ray.init(**options)
     try:
         count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         yield RayWorkers(count, timeout)
     finally:
         ray.shutdown()
+
+
+def _assert_reachable(address: str) -> None:
+    """Fail at once where nothing listens; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if "/" in host or not port.isdigit():  # a scheme, or a word such as `auto`
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise ConnectionError(
+            f"there is no Ray cluster at {address}: {error.strerror or error}"
+        ) from None

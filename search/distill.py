@@ -1,8 +1,7 @@
 """A winner made short: what can be left out or rounded without costing fitness.
 
 Exact simplification comes first. Then every statement is tried without, and every constant with
-fewer digits; a change stays if the mean fitness over fresh seeds is within the tolerance of the
-original's, so that costs cannot add up.
+fewer digits. Fitness is compared with the original's, seed by seed, so that costs cannot add up.
 """
 
 import itertools
@@ -42,11 +41,37 @@ class Change:
 
 @dataclass(frozen=True)
 class Distilled:
-    """A distilled rule, what was done to it, and by how much fitness was allowed to fall."""
+    """A distilled rule, and what was done to it."""
 
     program: Program
     changes: tuple[Change, ...]
-    tolerance: float
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Says which rules are as good as the original.
+
+    Attributes:
+      training: how rules are trained, on seeds that no search used.
+      original: fitness of the original, seed by seed.
+      tolerance: by how much the mean may be lower; None: by one standard error of the differences.
+    """
+
+    training: TrainingConfig
+    original: np.ndarray
+    tolerance: float | None
+
+    def fitness(self, programs: Sequence[Program]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean fitness of each, and whether that will do."""
+        values = fitness_by_seed(programs, self.training)
+        differences = values - self.original
+        if self.tolerance is None:
+            errors = differences.std(axis=1, ddof=1) / np.sqrt(differences.shape[1])
+            largest = self.original.std(ddof=1) / np.sqrt(len(self.original)) / 2
+            allowed = np.minimum(errors, largest)
+        else:
+            allowed = np.full(len(values), self.tolerance)
+        return values.mean(axis=1), differences.mean(axis=1) >= -allowed
 
 
 def distill(
@@ -63,17 +88,14 @@ def distill(
       program: a rule without hyperparameters.
       training: the training that the fitness is measured by.
       say: told of every change.
-      seeds: trainings a task; they are seeds that the search never used.
-      tolerance: by how much the mean fitness may fall below the original's; None: the standard
-        error of that mean, halved.
+      seeds: trainings a task, at least 2; they are seeds that the search never used.
+      tolerance: by how much the mean fitness may fall below the original's; None: by the standard
+        error of the paired differences, and no more than half that of the mean itself.
     """
     training = replace(training, num_seeds=seeds, first_seed=_SEEDS)
     program = simplify(program)
-    values = fitness_by_seed([program], training)[0]
-    original = fitness = float(values.mean())
-    if tolerance is None:
-        tolerance = float(values.std(ddof=1) / np.sqrt(seeds)) / 2 if seeds > 1 else 0.0
-    floor = original - tolerance
+    judge = _Judge(training, fitness_by_seed([program], training)[0], tolerance)
+    fitness = float(judge.original.mean())
     changes: list[Change] = []
 
     def keep(what: str, new: Program, new_fitness: float) -> None:
@@ -82,7 +104,7 @@ def distill(
         program, fitness = new, new_fitness
         say(f"{what}: fitness {changes[-1].fitness_before:.4f} -> {new_fitness:.4f}")
 
-    while found := _best(list(_shorter(program)), training, floor):
+    while found := _best(list(_shorter(program)), judge):
         keep(*found)
     settled: set[float] = set()
     while todo := [c for c in program.constants() if c[2] not in settled]:
@@ -91,28 +113,28 @@ def distill(
         if not options:
             settled.add(value)
             continue
-        fitness_of = fitness_by_seed([new for _, new in options], training).mean(axis=1)
-        for (what, new), new_fitness in zip(options, fitness_of.tolist(), strict=True):
-            if new_fitness >= floor:
-                keep(what, new, new_fitness)
+        means, will_do = judge.fitness([new for _, new in options])
+        for k, (what, new) in enumerate(options):
+            if will_do[k]:
+                keep(what, new, float(means[k]))
                 value = new.body[i].args[j]
                 break
         settled.add(float(value))
-    return Distilled(simplify(program), tuple(changes), tolerance)
+    return Distilled(simplify(program), tuple(changes))
 
 
 def _best(
-    options: Sequence[tuple[str, Program]], training: TrainingConfig, floor: float
+    options: Sequence[tuple[str, Program]], judge: _Judge
 ) -> tuple[str, Program, float] | None:
     """The option that leaves the fewest statements, and of those the fittest, if any will do."""
     if not options:
         return None
-    fitness = fitness_by_seed([program for _, program in options], training).mean(axis=1)
-    will_do = [k for k in range(len(options)) if fitness[k] >= floor]
-    if not will_do:
+    means, will_do = judge.fitness([program for _, program in options])
+    if not will_do.any():
         return None
-    k = min(will_do, key=lambda k: (len(options[k][1].body), -fitness[k]))
-    return *options[k], float(fitness[k])
+    chosen = np.flatnonzero(will_do)
+    k = min(chosen.tolist(), key=lambda k: (len(options[k][1].body), -means[k]))
+    return *options[k], float(means[k])
 
 
 def _shorter(program: Program) -> Iterator[tuple[str, Program]]:

@@ -1,7 +1,7 @@
 """Fitness: how well a rule trains the search's tasks, on validation data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import jax
@@ -68,6 +68,10 @@ class TrainingConfig:
             return self.engine
         return "host" if jax.default_backend() == "cpu" else "device"
 
+    def resolved_width(self) -> int:
+        """How many trainings run at once."""
+        return self.width or (32 if self.resolved_engine() == "host" else 2048)
+
     @property
     def trainings_per_candidate(self) -> int:
         """How many trainings one evaluation takes."""
@@ -129,7 +133,7 @@ def evaluate(
             course=config.schedule,
             patience=config.patience,
             split=split,
-            width=config.width or (32 if engine == "host" else 2048),
+            width=config.resolved_width(),
         )
         for task in config.tasks
     ]
@@ -162,9 +166,11 @@ def evaluate_programs(
     parts = []
     for members in groups.values():
         chosen = [programs[i] for i in members]
+        jobs = len(chosen) * len(config.rates) * config.num_seeds
+        width = min(config.resolved_width(), 1 << max(2, (jobs - 1).bit_length()))
         layout = Layout.covering(chosen)
         genomes = stack([encode(program, layout) for program in chosen])
-        parts.append(evaluate(genomes, layout, config, split=split))
+        parts.append(evaluate(genomes, layout, replace(config, width=width), split=split))
     order = np.argsort(np.concatenate(list(groups.values())))
     return Evaluation(
         fitness=np.concatenate([p.fitness for p in parts])[order],

@@ -1,5 +1,6 @@
 """One island: regularized evolution of update rules, as a pure function of a round."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import NamedTuple
@@ -25,41 +26,12 @@ from metaopt.rules.mutate import MutationWeights, mutate
 from metaopt.rules.parse import parse
 from metaopt.rules.program import Program
 from search.config import SearchConfig
-from search.evaluate import evaluate
+from search.evaluate import Evaluation, evaluate
+from search.population import Individuals, Island, enter, new_island, tournament
 from search.training import Status
 
 ROOT = 0
 """The parent of the start program, which has none."""
-
-
-class Island(NamedTuple):
-    """A population of N, as a ring in which the oldest individual is replaced next.
-
-    Attributes:
-      genomes: a stack of N.
-      fitness: float64 `(N,)`.
-      prints: int64 `(N,)`, fingerprints.
-      oldest: int64, index of the oldest individual.
-      best: float64, best fitness since the last restart.
-      stale: int64, rounds since that last rose.
-      restarts: int64, how often the island started anew.
-    """
-
-    genomes: Genome
-    fitness: np.ndarray
-    prints: np.ndarray
-    oldest: np.int64
-    best: np.float64
-    stale: np.int64
-    restarts: np.int64
-
-
-class Individuals(NamedTuple):
-    """Individuals on their way to an island: genomes, fitness and fingerprints of each."""
-
-    genomes: Genome
-    fitness: np.ndarray
-    prints: np.ndarray
 
 
 class Candidates(NamedTuple):
@@ -153,31 +125,9 @@ def first_candidate(config: SearchConfig) -> tuple[Individuals, Candidates, Coun
     genomes = stack([encode(start_program(config), layout)])
     lean, prints = _lean_and_prints(genomes, layout)
     found = evaluate(lean, layout, config.training)
-    candidates = _candidates(lean, layout, prints, np.array([ROOT]), np.array([-1]), found)
+    candidates = _record(lean, layout, prints, np.array([ROOT]), np.array([-1]), found)
     counts = Counts(1, 0, 0, 1, 0, 0, found.trainings, found.steps)
     return Individuals(genomes, found.fitness, prints), candidates, counts
-
-
-def new_island(config: SearchConfig, first: Individuals, restarts: int = 0) -> Island:
-    """An island on which every individual is the same."""
-    where = np.zeros(config.evolution.population, np.int64)
-    return Island(
-        take(first.genomes, where),
-        first.fitness[where],
-        first.prints[where],
-        np.int64(0),
-        first.fitness.max(),
-        np.int64(0),
-        np.int64(restarts),
-    )
-
-
-def emigrants(island: Island, count: int) -> Individuals:
-    """The `count` fittest different individuals, fittest first; fewer if there are fewer."""
-    order = np.lexsort((island.prints, -island.fitness))
-    _, first = np.unique(island.prints[order], return_index=True)
-    chosen = order[np.sort(first)][:count]
-    return Individuals(take(island.genomes, chosen), island.fitness[chosen], island.prints[chosen])
 
 
 def individual(rule: str, fitness: float, fingerprint: int, config: SearchConfig) -> Individuals:
@@ -190,68 +140,68 @@ def island_round(task: Round) -> RoundResult:
     """Run one round of one island: a pure function, so it may be done again anywhere."""
     config, island = task.config, task.state
     evolution = config.evolution
-    layout = layout_of(config)
     rng = np.random.default_rng([config.seed, task.island, task.number])
     fitness_of = dict(zip(task.known_prints.tolist(), task.known_fitness.tolist(), strict=True))
 
-    restarted = island.stale >= evolution.patience
-    if restarted:
-        first = task.champion
-        if island.restarts < evolution.fresh_starts:
-            first = _recalled_start(config, fitness_of)
-        island = new_island(config, first, int(island.restarts) + 1)
-    island = _enter(island, task.arrivals)
+    total = Counts()
+    if island.stale >= evolution.patience:
+        fresh = island.restarts < evolution.fresh_starts
+        first = _recalled_start(config, fitness_of) if fresh else task.champion
+        island = new_island(first, evolution.population, int(island.restarts) + 1)
+        total += Counts(restarts=1)
+    island = enter(island, task.arrivals)
 
-    records, total = [], Counts(restarts=int(restarted))
-    best = -np.inf
+    records = []
     for _ in range(evolution.cycles):
-        parents = _tournament(rng, island.fitness, evolution.tournament, evolution.children)
-        key = jax.random.key(rng.integers(2**31))
-        source = take(island.genomes, parents)
-        if evolution.method == "random":
-            start = encode(start_program(config), layout)
-            source = stack([start] * evolution.children)
-        children, kinds, alive, valid = _mutants(layout, evolution.mutation, evolution.method)(
-            key, source
-        )
-        lean = without_dead_code(children, alive)
-        prints = fingerprint(lean, layout)
-
-        novel, born = _novel(prints, valid, fitness_of, evolution.evaluations)
-        counts = Counts(
-            generated=int(born.sum() + (~valid).sum()),
-            illegal=int((~valid).sum()),
-            duplicates=int(born.sum()) - len(novel),
-        )
-        if len(novel):
-            found = evaluate(take(lean, novel), layout, config.training)
-            ancestors = island.prints[parents[novel]]
-            if evolution.method == "random":
-                ancestors = np.full(len(novel), _start_print(config))
-            record = _candidates(
-                take(lean, novel), layout, prints[novel], ancestors, kinds[novel], found
-            )
-            records.append(record)
-            fitness_of.update(zip(record.prints.tolist(), record.fitness.tolist(), strict=True))
-            counts += Counts(
-                evaluated=len(novel),
-                stopped=int(np.sum(found.status == Status.STOPPED)),
-                diverged=int(np.sum(found.status == Status.DIVERGED)),
-                trainings=found.trainings,
-                steps=found.steps,
-            )
+        island, record, counts = _cycle(config, island, rng, fitness_of)
+        records.append(record)
         total += counts
-        index = np.flatnonzero(born)
-        fitness = np.array([fitness_of[p] for p in prints[index].tolist()])
-        best = max(best, fitness.max(initial=-np.inf))
-        island = _enter(island, Individuals(take(children, index), fitness, prints[index]))
 
-    improved = best > island.best
+    record = joined(records)
+    best = record.fitness.max(initial=-np.inf)
     island = island._replace(
         best=np.maximum(island.best, best),
-        stale=np.int64(0) if improved else island.stale + 1,
+        stale=np.int64(0) if best > island.best else island.stale + 1,
     )
-    return RoundResult(island, _joined(records), total)
+    return RoundResult(island, record, total)
+
+
+def _cycle(
+    config: SearchConfig, island: Island, rng: np.random.Generator, fitness_of: dict[int, float]
+) -> tuple[Island, Candidates, Counts]:
+    """Draw mutants, train those not seen before, let all enter; `fitness_of` learns of them."""
+    evolution, layout = config.evolution, layout_of(config)
+    chosen = tournament(rng, island.fitness, evolution.tournament, evolution.children)
+    parents, ancestors = take(island.genomes, chosen), island.prints[chosen]
+    if evolution.method == "random":
+        parents = stack([encode(start_program(config), layout)] * evolution.children)
+        ancestors = np.full(evolution.children, _start_print(config))
+    key = jax.random.key(rng.integers(2**31))
+    children, kinds, alive, valid = _mutants(layout, evolution.mutation, evolution.method)(
+        key, parents
+    )
+    lean = without_dead_code(children, alive)
+    prints = fingerprint(lean, layout)
+
+    novel, born = _novel(prints, valid, fitness_of, evolution.evaluations)
+    illegal, num_born = int(np.sum(~valid)), int(born.sum())
+    counts = Counts(num_born + illegal, illegal, num_born - len(novel), len(novel))
+    record = joined([])
+    if len(novel):
+        trained = take(lean, novel)
+        found = evaluate(trained, layout, config.training)
+        record = _record(trained, layout, prints[novel], ancestors[novel], kinds[novel], found)
+        fitness_of.update(zip(record.prints.tolist(), record.fitness.tolist(), strict=True))
+        counts += Counts(
+            stopped=int(np.sum(found.status == Status.STOPPED)),
+            diverged=int(np.sum(found.status == Status.DIVERGED)),
+            trainings=found.trainings,
+            steps=found.steps,
+        )
+    index = np.flatnonzero(born)
+    fitness = np.array([fitness_of[p] for p in prints[index].tolist()])
+    newcomers = Individuals(take(children, index), fitness, prints[index])
+    return enter(island, newcomers), record, counts
 
 
 def _recalled_start(config: SearchConfig, fitness_of: dict[int, float]) -> Individuals:
@@ -270,15 +220,15 @@ def _start_print(config: SearchConfig) -> int:
 
 def _lean_and_prints(genomes: Genome, layout: Layout) -> tuple[Genome, np.ndarray]:
     alive = np.zeros(genomes.ops.shape, np.bool_)
-    for i, row in enumerate(alive):  # not by `live`: a restart must compile nothing
+    for i in range(len(alive)):  # not by `live`: a restart must compile nothing
         statements, _ = live_statements(decode(take(genomes, i), layout))
-        row[: len(statements)] = statements
+        alive[i, : len(statements)] = statements
     lean = without_dead_code(genomes, alive)
     return lean, fingerprint(lean, layout)
 
 
 @cache
-def _mutants(layout: Layout, weights: MutationWeights, method: str):
+def _mutants(layout: Layout, weights: MutationWeights, method: str) -> Callable[..., tuple]:
     """Compiled: key, stacked parents -> children, kinds, live statements, validity; as numpy."""
     if method == "hyperparameters":
         weights = MutationWeights(insert=0, delete=0, modify=0, scale=1)
@@ -313,13 +263,6 @@ def _mutants(layout: Layout, weights: MutationWeights, method: str):
     return lambda key, parents: jax.tree.map(np.asarray, compiled(key, parents))
 
 
-def _tournament(rng: np.random.Generator, fitness: np.ndarray, size: int, count: int) -> np.ndarray:
-    """Indices of `count` winners of tournaments among `size` individuals each."""
-    entrants = rng.integers(len(fitness), size=(count, size))
-    winners = np.argmax(fitness[entrants], axis=1)
-    return entrants[np.arange(count), winners]
-
-
 def _novel(
     prints: np.ndarray, valid: np.ndarray, fitness_of: dict[int, float], limit: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -330,40 +273,28 @@ def _novel(
     """
     seen: set[int] = set()
     novel: list[int] = []
-    born = valid.copy()
+    end = len(prints)
     for i, (fingerprint_, legal) in enumerate(zip(prints.tolist(), valid.tolist(), strict=True)):
         if not legal or fingerprint_ in fitness_of or fingerprint_ in seen:
             continue
         if len(novel) == limit:
-            born[i:] = False
+            end = i
             break
         seen.add(fingerprint_)
         novel.append(i)
+    born = np.logical_and(valid, np.arange(len(prints)) < end)
     return np.array(novel, np.int64), born
 
 
-def _enter(island: Island, new: Individuals) -> Island:
-    """Individuals join, and as many of the oldest leave."""
-    size, count = len(island.fitness), len(new.fitness)
-    if not count:
-        return island
-    where = (int(island.oldest) + np.arange(count)) % size
-
-    def replaced(old: np.ndarray, value: np.ndarray) -> np.ndarray:
-        copy = np.array(old)
-        copy[where] = value
-        return copy
-
-    return island._replace(
-        genomes=Genome(*map(replaced, island.genomes, new.genomes)),
-        fitness=replaced(island.fitness, new.fitness),
-        prints=replaced(island.prints, new.prints),
-        oldest=np.int64((int(island.oldest) + count) % size),
-    )
-
-
-def _candidates(lean, layout, prints, parents, kinds, found) -> Candidates:
-    rules = tuple(str(decode(take(lean, i), layout)) for i in range(len(prints)))
+def _record(
+    lean: Genome,
+    layout: Layout,
+    prints: np.ndarray,
+    parents: np.ndarray,
+    kinds: np.ndarray,
+    found: Evaluation,
+) -> Candidates:
+    """What the store keeps of candidates that were trained."""
     return Candidates(
         np.asarray(prints, np.int64),
         np.asarray(parents, np.int64),
@@ -371,11 +302,12 @@ def _candidates(lean, layout, prints, parents, kinds, found) -> Candidates:
         found.fitness,
         found.rate,
         np.asarray(found.status, np.int64),
-        rules,
+        tuple(str(decode(take(lean, i), layout)) for i in range(len(prints))),
     )
 
 
-def _joined(records: list[Candidates]) -> Candidates:
+def joined(records: Sequence[Candidates]) -> Candidates:
+    """Records one after the other."""
     if not records:
         empty = np.zeros(0, np.int64)
         return Candidates(empty, empty, empty, np.zeros(0), np.zeros(0), empty, ())

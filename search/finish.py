@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from metaopt.loading import BEST, WINNER
 from metaopt.rules.parse import parse
 from metaopt.rules.program import Program
@@ -16,6 +18,7 @@ from search import baselines
 from search.config import FunnelStage, SearchConfig
 from search.evaluate import evaluate_programs, fitness_by_seed, mean_and_spread
 from search.evolve import start_program
+from search.problem import problem
 from search.store import Store
 
 Say = Callable[[str], None]
@@ -97,6 +100,7 @@ def verdict(
 
     Every rule gets the same budget: the rate is chosen among the same factors of its own scale, on
     validation data, for each task anew. The losses are then measured on test data with fresh seeds.
+    A training that diverges counts with the trivial predictor's loss, and is counted.
     """
     wanted = config.verdict
     names = wanted.tasks or config.training.tasks
@@ -111,9 +115,11 @@ def verdict(
             rate = float(evaluate_programs([program], tuning).rate[0])
             final = replace(tuning, rates=(rate,), num_seeds=wanted.seeds, first_seed=FRESH_SEEDS)
             losses = evaluate_programs([program], final, split="test").losses[0, 0]
+            diverged = ~np.isfinite(losses)
+            losses = np.where(diverged, problem(task).trivial_loss, losses)
             mean, spread = mean_and_spread(losses)
             row = {"name": name, "task": task, "rate": rate, "loss": mean, "spread": spread}
-            rows.append(row | {"losses": losses.tolist()})
+            rows.append(row | {"diverged": int(diverged.sum()), "losses": losses.tolist()})
     return {"tasks": list(names), "seeds": wanted.seeds, "steps": base.steps, "rows": rows}
 
 

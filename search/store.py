@@ -19,7 +19,8 @@ import numpy as np
 
 from metaopt.rules.genome import Genome
 from search.config import SearchConfig, from_json, to_json
-from search.evolve import ROOT, Candidates, Counts, Island
+from search.evolve import ROOT, Candidates, Counts
+from search.population import Island
 
 FILENAME = "campaign.sqlite"
 FORMAT = 1

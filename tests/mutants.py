@@ -47,7 +47,7 @@ def generations(count: int, size: int, seed: int = 0):
 
 
 def corrupted(genomes: Genome, layout: Layout = LAYOUT, seed: int = 0) -> Genome:
-    """Genomes with a few arguments, targets and outputs replaced by any register: mostly illegal."""
+    """Genomes with a few arguments, targets and outputs replaced by any register."""
     random = np.random.default_rng(seed)
 
     def some(column: np.ndarray, low: int, rate: float) -> np.ndarray:

@@ -5,12 +5,13 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from mutants import LAYOUT, START, corrupted, generations
 
 from metaopt.rules.analysis import UNDEFINED, facts, length, live, result_extent
-from metaopt.rules.check import check, input_extents, live_statements, result_extent as extent_of
+from metaopt.rules.check import check, input_extents, live_statements
+from metaopt.rules.check import result_extent as extent_of
 from metaopt.rules.genome import decode, encode, stack, take
 from metaopt.rules.ops import BY_CODE, OPS, Extent
-from mutants import LAYOUT, START, corrupted, generations
 
 FACTS = jax.jit(jax.vmap(partial(facts, layout=LAYOUT)))
 LIVE = jax.jit(jax.vmap(partial(live, layout=LAYOUT)))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import programs
 
 from metaopt.rules import library, parse
 from metaopt.rules.analysis import live
@@ -23,7 +24,6 @@ from metaopt.rules.genome import (
     without_dead_code,
 )
 from metaopt.rules.program import Program, constant
-from strategies import programs
 
 ODD = [constant(x) for x in (0.1, -0.0, 1e-45, 3.4028235e38, -1e-38, 1 / 3, 16777216.0, 1e-8, -7.0)]
 
@@ -76,11 +76,8 @@ def test_registers_are_numbered_as_documented():
 
 def test_spare_names_avoid_those_in_use():
     program = parse("def f(w, g, lr):\n  x1 = w + g\n  x3 = lr * x1\n  return x3")
-    assert Layout.of(program, spares=3).registers == ("w", "g", "lr", "t", "x1", "x3") + (
-        "x2",
-        "x4",
-        "x5",
-    )
+    known = ("w", "g", "lr", "t", "x1", "x3")
+    assert Layout.of(program, spares=3).registers == (*known, "x2", "x4", "x5")
 
 
 @pytest.mark.parametrize(

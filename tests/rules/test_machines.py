@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from mutants import LAYOUT, generations
+from strategies import NAMES, SHAPES, agree, inputs, programs, spread
 
 from metaopt.rules import parse
 from metaopt.rules.analysis import live
@@ -27,17 +29,13 @@ from metaopt.rules.host import compile_step
 from metaopt.rules.interpreter import step
 from metaopt.rules.ops import OPS
 from metaopt.rules.program import Program
-from mutants import LAYOUT, generations
 from metaopt.rules.reference import run
-from strategies import NAMES, SHAPES, agree, inputs, programs, spread
 
 SIZES = tuple(int(np.prod(s)) for s in SHAPES)
 RATE = 0.125
 STEPS = list(inputs(3))
 FLAT = [[np.concatenate([np.ravel(x) for x in xs]) for xs in wg] for wg in STEPS]
-GENERATED = Layout(
-    "rule", ("m", "v"), (), ("w", "g", "m", "v", "lr", "t", *NAMES), capacity=12
-)
+GENERATED = Layout("rule", ("m", "v"), (), ("w", "g", "m", "v", "lr", "t", *NAMES), capacity=12)
 SIMPLE = tuple(
     n for n in OPS if n not in ("exp10", "exp", "exp2", "sinh", "cosh", "expm1", "power", "tan")
 )
@@ -50,7 +48,9 @@ def machine(layout: Layout, sizes: tuple[int, ...], batched: str):
 
     def all_of(genomes, w, g, states, lr, t):
         if batched == "vmap":
-            return jax.vmap(one, in_axes=(0, None, None, 0, None, None))(genomes, w, g, states, lr, t)
+            return jax.vmap(one, in_axes=(0, None, None, 0, None, None))(
+                genomes, w, g, states, lr, t
+            )
         return jax.lax.map(lambda xs: one(xs[0], w, g, xs[1], lr, t), (genomes, states))
 
     return jax.jit(all_of)

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from mutants import LAYOUT, START, generations, mutator
 from scipy import stats
 
 from metaopt.rules import parse
@@ -19,7 +20,6 @@ from metaopt.rules.mutate import (
     mutate,
 )
 from metaopt.rules.ops import OPS, Extent
-from mutants import LAYOUT, START, generations, mutator
 
 ALL = MutationWeights(1, 1, 1, 1)
 
@@ -104,7 +104,7 @@ def test_deterministic_in_the_key_and_vmapped_equals_looped():
     assert any(np.any(a != b) for a, b in zip(other, one[0], strict=True))
 
 
-def Genome_of(leaves):  # noqa: N802
+def Genome_of(leaves):
     return type(leaves)(*map(np.asarray, leaves))
 
 
@@ -229,11 +229,7 @@ def test_statements_are_deleted_and_modified_uniformly(of_start):
     children = [m for m, kind in zip(mutants, kinds, strict=True) if kind == DELETE]
     gone = [min(i for i in range(13) if without(START.body, i) == c.body) for c in children]
     rows, counts = np.unique(gone, return_counts=True)
-    legal = [
-        i
-        for i in range(len(START.body))
-        if check(START.with_statement(i)) is None
-    ]
+    legal = [i for i in range(len(START.body)) if check(START.with_statement(i)) is None]
     assert rows.tolist() == legal
     assert stats.chisquare(counts).pvalue > 1e-3
 
@@ -243,7 +239,7 @@ def test_statements_are_deleted_and_modified_uniformly(of_start):
         for c in children
     ]
     assert all(len(rows) == 1 for rows in changed)
-    rows, counts = np.unique([r for r, in changed], return_counts=True)
+    rows, counts = np.unique([r for (r,) in changed], return_counts=True)
     assert rows.tolist() == [i for i, s in enumerate(START.body) if s.args]
     assert stats.chisquare(counts).pvalue > 1e-3
 
@@ -264,9 +260,7 @@ def test_the_three_ways_to_modify_a_constant():
 def test_a_modified_variable_is_always_another_and_of_any_kind():
     children, _, _ = many(FULL, Layout.of(FULL, spares=1), MutationWeights(0, 0, 1, 0), 3000, 1)
     rows = [c for c in children if c.body[1].args[0] != "u"]
-    chosen = [
-        a if isinstance(a, str) else "constant" for a in (c.body[1].args[0] for c in rows)
-    ]
+    chosen = [a if isinstance(a, str) else "constant" for a in (c.body[1].args[0] for c in rows)]
     names, counts = np.unique(chosen, return_counts=True)
     assert set(names) == {"w", "g", "lr", "t", "constant"}
     assert stats.chisquare(counts).pvalue > 1e-3

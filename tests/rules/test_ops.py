@@ -21,10 +21,10 @@ from metaopt.rules.ops import (
 PUBLISHED = """
     + - * / max min
     pi e eps
-    abs cos sin tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh exp exp2 exp10 expm1
-    log log10 log2 log1p square sqrt cube cbrt sign reciprocal norm invert negative
+    abs cos sin tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh exp exp2 exp10
+    expm1 log log10 log2 log1p square sqrt cube cbrt sign reciprocal norm invert negative
     global_norm dot cosine_sim power clip_by_global_norm interp
-""".split()
+""".split()  # noqa: SIM905
 """The 45 functions of Lion's search space, arXiv 2302.06675."""
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-20, 1e-30, 0.5, -0.5, 2.0, -3.0, 30.0]

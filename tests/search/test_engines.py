@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mutants import LAYOUT, generations
 
 import tasks
 from metaopt.rules import library, parse
 from metaopt.rules.genome import Layout, concatenate, encode, stack, take
-from mutants import LAYOUT, generations
 from search import device_engine, host_engine
 from search.training import Jobs, Status, schedule
 

@@ -5,26 +5,22 @@ import copy
 import jax
 import numpy as np
 import pytest
-
 from campaigns import same, tiny
+
 from metaopt.rules import library, parse
 from metaopt.rules.check import check
 from metaopt.rules.genome import decode, take
 from metaopt.rules.mutate import SCALE
 from search.evolve import (
     ROOT,
-    Individuals,
     Round,
-    emigrants,
     first_candidate,
     individual,
     island_round,
     layout_of,
-    new_island,
     start_program,
 )
-from search.evolve import _enter as enter
-from search.evolve import _tournament as tournament
+from search.population import Individuals, emigrants, enter, new_island, tournament
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +35,7 @@ def nobody(like):
 def task(config, first, state=None, number=1, arrivals=None, known=None, island=0, champion=None):
     one, found, _ = first
     prints, fitness = known or (found.prints, found.fitness)
-    state = new_island(config, one) if state is None else state
+    state = new_island(one, config.evolution.population) if state is None else state
     arrivals = nobody(one) if arrivals is None else arrivals
     return Round(config, island, number, state, arrivals, champion or one, prints, fitness)
 
@@ -70,7 +66,9 @@ def test_the_start_program_is_the_first_candidate(first):
 def test_a_start_may_be_a_rule_s_text():
     text = "def mine(w, g, m, lr, b=0.5):\n  m = interp(g, m, b)\n  u = lr * m\n  return u, m\n"
     program = start_program(tiny(start=text))
-    assert program == parse("def rule(w, g, m, lr):\n  m = interp(g, m, 0.5)\n  u = lr * m\n  return u, m")
+    assert program == parse(
+        "def rule(w, g, m, lr):\n  m = interp(g, m, 0.5)\n  u = lr * m\n  return u, m"
+    )
     assert start_program(tiny(start="lion")).body == library.get("lion").inlined().body
 
 
@@ -92,7 +90,7 @@ def test_a_round_is_pure(first):
 def test_the_oldest_leave(first):
     config = tiny()
     one, _, _ = first
-    island = new_island(config, one)._replace(
+    island = new_island(one, config.evolution.population)._replace(
         fitness=np.arange(30.0), prints=np.arange(30), oldest=np.int64(25)
     )
     new = Individuals(take(one.genomes, [0] * 8), np.arange(100.0, 108), np.arange(100, 108))
@@ -279,7 +277,7 @@ def test_arrivals_replace_the_oldest_and_take_part(first):
 
 def test_emigrants_are_the_fittest_and_different(first):
     one, _, _ = first
-    island = new_island(tiny(), one)._replace(
+    island = new_island(one, tiny().evolution.population)._replace(
         fitness=np.r_[np.full(10, 0.5), np.full(10, 0.7), np.linspace(0, 0.4, 10)],
         prints=np.r_[np.full(10, 8), np.repeat([4, 3], 5), np.arange(20, 30)],
     )

@@ -1,4 +1,4 @@
-"""`kill -9` of the driver at any moment, then resume: bit by bit the campaign that never stopped."""
+"""`kill -9` of the driver at any moment, then resume: the campaign that never stopped."""
 
 import os
 import random
@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
 from campaigns import outcome, same, tiny
+
 from search.campaign import advance
 from search.cluster import InProcess
 from search.config import to_json
@@ -19,7 +19,7 @@ from search.store import Store
 
 ROOT = Path(__file__).parents[2]
 KILLS = 20
-CONFIG = tiny(rounds=90, patience=4, capacity=8, spares=1, children=16, population=24)
+CONFIG = tiny(rounds=250, patience=4, capacity=8, spares=1, children=16, population=24)
 
 DRIVER = """
 import sys
@@ -66,7 +66,7 @@ def drive(folder, cache, kill=None):
                 line = driver.stdout.readline().strip() or line
             time.sleep(seconds)
             driver.send_signal(signal.SIGKILL)
-        line = ([line] + driver.stdout.read().split("\n")[:-1])[-1]
+        line = [line, *driver.stdout.read().split("\n")[:-1]][-1]
     return line, driver.returncode
 
 

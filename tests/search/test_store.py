@@ -1,5 +1,6 @@
 """The campaign store: rounds commit whole, and errors say what to do."""
 
+import itertools
 import json
 import sqlite3
 import subprocess
@@ -10,8 +11,8 @@ from subprocess import PIPE
 
 import numpy as np
 import pytest
-
 from campaigns import jax_leaves, outcome, same, tiny
+
 from search.campaign import advance
 from search.cluster import InProcess
 from search.config import FunnelStage, SearchConfig, from_json, to_json
@@ -44,8 +45,8 @@ def two_rounds(tmp_path):
 def next_commit(store):
     """What a third round would commit."""
     found = store.best(3)
-    columns = zip(*[(c.print + 1, c.parent, c.kind, c.fitness, c.rate, c.status) for c in found])
-    arrays = [np.array(c) for c in columns]
+    rows = [(c.print + 1, c.parent, c.kind, c.fitness, c.rate, c.status) for c in found]
+    arrays = [np.array(column) for column in zip(*rows, strict=True)]
     from search.evolve import Candidates
 
     rules = tuple(c.rule for c in found)
@@ -100,7 +101,7 @@ def test_best_improvements_and_ancestry(finished):
         assert line[-1] == candidate
         assert line[0].kind == -1
         assert line[0].ordinal == 1
-        assert all(b.parent == a.print for a, b in zip(line, line[1:]))
+        assert all(b.parent == a.print for a, b in itertools.pairwise(line))
     assert finished.ancestry(12345) == []
 
 
@@ -161,8 +162,7 @@ def test_a_full_disk_in_a_campaign_and_then_resume(tmp_path, finished):
             store._connection.execute(f"PRAGMA max_page_count = {pages}")
 
     with pytest.raises(CampaignError, match="no space left"):
-        for _ in range(20):
-            advance(store, InProcess(), observe)
+        advance(store, InProcess(), observe)
     assert seen[-1] < 4
     store.close()
     store = Store.open(tmp_path)
