@@ -1,7 +1,7 @@
 """The campaign that the released rule comes from: about ten minutes on one GPU.
 
     metaopt search run experiments/release.py --out runs/release
-    python -m experiments.release runs/release --name unit_momentum
+    python -m experiments.release runs/release --name normalized_sgd
 
 As the demo's, but with a third task, four larger islands, two seeds a candidate, and a longer
 funnel. The second command distills the winner and writes the rule and its card into `checkpoints`.
@@ -16,9 +16,11 @@ import metaopt
 from experiments.demo import DIGITS, TEXT
 from metaopt.rules import learning_rate_scale, parse
 from metaopt.rules.mutate import MutationWeights
+from search.baselines import Baseline
 from search.config import EvolutionConfig, FunnelStage, SearchConfig, VerdictConfig, to_json
 from search.distill import distill
 from search.evaluate import TrainingConfig
+from search.finish import verdict
 from search.store import Store
 
 TASKS = (DIGITS, TEXT, "quadratic_12x8_4_cond1000_noise0.1_seed1")
@@ -50,10 +52,12 @@ def release(folder: Path, name: str) -> None:
     """Distill a campaign's winner and write it with its card."""
     store = Store.open(folder)
     config, winner = store.config(), store.note("winner")
-    distilled = distill(parse(winner["rule"]), config.training, print)
+    # A release gives up nothing for brevity.
+    distilled = distill(parse(winner["rule"]), config.training, print, tolerance=0.0)
     program, scale = learning_rate_scale(distilled.program)
     doc = "Found by a campaign of metaopt; the card beside this file says where and how it scores."
     program = replace(program, name=name, doc=doc)
+    lines = [Baseline(**row) for row in store.note("baselines")]
     totals = [record.counts for record in store.rounds()]
     card = {
         "name": name,
@@ -65,7 +69,7 @@ def release(folder: Path, name: str) -> None:
         "found": winner["rule"],
         "changes": [change.__dict__ | {"cost": change.cost} for change in distilled.changes],
         "baselines": store.note("baselines"),
-        "verdict": store.note("verdict"),
+        "verdict": verdict(config, distilled.program, lines),
     }
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     (CHECKPOINTS / f"{name}.rule").write_text(str(program))

@@ -57,7 +57,7 @@ def train(transformation: optax.GradientTransformation, steps: int = 300, seed: 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("optimizer", nargs="?", default="unit_momentum")
+    parser.add_argument("optimizer", nargs="?", default="normalized_sgd")
     parser.add_argument("--learning-rate", type=float, help="default: the released rule's own")
     arguments = parser.parse_args()
     peak = arguments.learning_rate or metaopt.find(arguments.optimizer)[1] or 1e-3

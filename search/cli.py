@@ -36,6 +36,7 @@ class Run:
       seed: seed in place of the file's.
       rounds: number of rounds in place of the file's.
       dashboard: give the Ray that is started here its dashboard.
+      timeout: seconds after which a worker's round counts as hanging and is done again elsewhere.
     """
 
     config: Annotated[Positional[Path], arg(metavar="CONFIG.py")]
@@ -45,11 +46,12 @@ class Run:
     seed: int | None = None
     rounds: int | None = None
     dashboard: bool = False
+    timeout: float = 3600.0
 
     def __call__(self) -> int:
         from search import drive
 
-        where = drive.Where(self.workers, self.address, self.dashboard)
+        where = drive.Where(self.workers, self.address, self.dashboard, self.timeout)
         return drive.run(self.config, self.out, where, seed=self.seed, rounds=self.rounds)
 
 
@@ -62,17 +64,19 @@ class Resume:
       workers: Ray workers to start on this machine; 0: run in this process.
       address: Ray cluster to join, such as auto.
       dashboard: give the Ray that is started here its dashboard.
+      timeout: seconds after which a worker's round counts as hanging and is done again elsewhere.
     """
 
     folder: Folder
     workers: int = 0
     address: str = ""
     dashboard: bool = False
+    timeout: float = 3600.0
 
     def __call__(self) -> int:
         from search import drive
 
-        where = drive.Where(self.workers, self.address, self.dashboard)
+        where = drive.Where(self.workers, self.address, self.dashboard, self.timeout)
         return drive.resume(self.folder, where)
 
 

@@ -7,8 +7,9 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from search.evolve import Round, RoundResult, island_round
 
@@ -35,12 +36,22 @@ class WorkerError(RuntimeError):
     """A round that failed on every attempt."""
 
 
+class _Attempt(NamedTuple):
+    """A round that a worker is at: which round, the how-manieth try, which worker, until when."""
+
+    island: int
+    number: int
+    worker: int
+    deadline: float
+
+
 class RayWorkers:
     """Rounds on Ray actors, one round a worker at a time.
 
     Args:
       count: number of workers.
       timeout: seconds after which a round counts as hanging and its worker is replaced.
+      gpus: GPUs that each worker asks for.
       attempts: how often a round is tried before the campaign gives up.
       report: told what happened when a worker was replaced.
     """
@@ -49,11 +60,13 @@ class RayWorkers:
         self,
         count: int,
         timeout: float,
+        gpus: float = 0.0,
         attempts: int = 3,
         report: Callable[[str], None] = _log.warning,
     ):
-        self._timeout, self._attempts, self._report = timeout, attempts, report
-        self._workers = [_new_worker() for _ in range(count)]
+        self._timeout, self._gpus = timeout, gpus
+        self._attempts, self._report = attempts, report
+        self._workers = [_new_worker(gpus) for _ in range(count)]
 
     def run(self, rounds: Sequence[Round]) -> list[RoundResult]:
         """Run all rounds.
@@ -62,35 +75,53 @@ class RayWorkers:
           WorkerError: a round failed too often; the message holds the last failure.
         """
         import ray
-        from ray import exceptions
 
         results: dict[int, RoundResult] = {}
         waiting = [(i, 1) for i in range(len(rounds))]
         idle = list(range(len(self._workers)))
-        running: dict[Any, tuple[int, int, int]] = {}
+        running: dict[Any, _Attempt] = {}
         while waiting or running:
             while waiting and idle:
-                (i, attempt), worker = waiting.pop(0), idle.pop(0)
-                future = self._workers[worker].run.remote(rounds[i])
-                running[future] = (i, attempt, worker)
-            ready, late = ray.wait(list(running), num_returns=1, timeout=self._timeout)
+                (index, number), worker = waiting.pop(0), idle.pop(0)
+                future = self._workers[worker].run.remote(rounds[index])
+                deadline = time.monotonic() + self._timeout
+                running[future] = _Attempt(index, number, worker, deadline)
+            soonest = min(attempt.deadline for attempt in running.values())
+            patience = max(0.0, soonest - time.monotonic())
+            ready, _ = ray.wait(list(running), num_returns=1, timeout=patience)
+            late = [f for f, attempt in running.items() if attempt.deadline <= time.monotonic()]
             for future in ready or late:
-                i, attempt, worker = running.pop(future)
-                idle.append(worker)
-                try:
-                    results[i] = ray.get(future, timeout=0)
-                except (exceptions.RayActorError, exceptions.GetTimeoutError) as error:
-                    hung = isinstance(error, exceptions.GetTimeoutError)
-                    what = f"hung for {self._timeout:g} s" if hung else "died"
-                    if attempt == self._attempts:
-                        raise WorkerError(f"a round failed {attempt} times: {error}") from error
-                    self._report(f"a worker {what}; it is replaced and its round is done again")
-                    ray.kill(self._workers[worker], no_restart=True)
-                    self._workers[worker] = _new_worker()
-                    waiting.insert(0, (i, attempt + 1))
-                except exceptions.RayTaskError as error:
-                    raise WorkerError(f"a round failed on a worker:\n{error}") from error
+                attempt = running.pop(future)
+                idle.append(attempt.worker)
+                result = self._result(future, attempt)
+                if result is None:
+                    waiting.insert(0, (attempt.island, attempt.number + 1))
+                else:
+                    results[attempt.island] = result
         return [results[i] for i in range(len(rounds))]
+
+    def _result(self, future: Any, attempt: _Attempt) -> RoundResult | None:
+        """What a round came to; None if its worker had to be replaced."""
+        import ray
+        from ray import exceptions
+
+        try:
+            return ray.get(future, timeout=0)
+        except exceptions.RayTaskError as error:
+            raise WorkerError(f"a round failed on a worker:\n{error}") from error
+        except exceptions.GetTimeoutError:
+            what = f"hung for {self._timeout:g} s"
+        except (exceptions.RayActorError, exceptions.ObjectLostError) as error:
+            what = f"died ({type(error).__name__})"
+        if attempt.number == self._attempts:
+            raise WorkerError(
+                f"the round of island {attempt.island} failed {attempt.number} times; the last "
+                f"worker {what}. Nothing that was committed is lost"
+            )
+        self._report(f"a worker {what}; it is replaced and its round is done again")
+        ray.kill(self._workers[attempt.worker], no_restart=True)
+        self._workers[attempt.worker] = _new_worker(self._gpus)
+        return None
 
     def process_ids(self) -> list[int]:
         """The workers' process ids, on the machines where they run."""
@@ -109,16 +140,22 @@ class _Worker:
         return os.getpid()
 
 
-def _new_worker() -> Any:
+def _new_worker(gpus: float) -> Any:
     import ray
 
     # Actors are for the state that JAX keeps: what a worker has compiled serves later rounds.
-    return ray.remote(num_cpus=1, max_restarts=0)(_Worker).remote()
+    return ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(_Worker).remote()
 
 
 @contextlib.contextmanager
 def executor(
-    *, workers: int = 0, address: str = "", timeout: float = 3600.0, dashboard: bool = False
+    *,
+    workers: int = 0,
+    address: str = "",
+    timeout: float = 3600.0,
+    dashboard: bool = False,
+    gpus: float = 0.0,
+    report: Callable[[str], None] = _log.warning,
 ) -> Iterator[Executor]:
     """Where to run rounds.
 
@@ -128,6 +165,8 @@ def executor(
         address.
       timeout: seconds for one round on a worker.
       dashboard: whether a Ray that is started here has its dashboard.
+      gpus: GPUs that each worker asks for.
+      report: told when a worker is replaced.
 
     Raises:
       ConnectionError: there is no cluster at the address.
@@ -154,7 +193,7 @@ def executor(
     ray.init(**options)
     try:
         count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        yield RayWorkers(count, timeout)
+        yield RayWorkers(count, timeout, gpus, report=report)
     finally:
         ray.shutdown()
 

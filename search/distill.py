@@ -1,7 +1,8 @@
 """A winner made short: what can be left out or rounded without costing fitness.
 
 Exact simplification comes first. Then every statement is tried without, and every constant with
-fewer digits. Fitness is compared with the original's, seed by seed, so that costs cannot add up.
+fewer digits. Fitness is compared, seed by seed, with that of the best rule on the way, the original
+included, so that costs cannot add up.
 """
 
 import itertools
@@ -47,31 +48,31 @@ class Distilled:
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Judge:
-    """Says which rules are as good as the original.
+    """Says which rules are as good as the best so far.
 
     Attributes:
       training: how rules are trained, on seeds that no search used.
-      original: fitness of the original, seed by seed.
+      best: fitness of the best rule so far, seed by seed.
       tolerance: by how much the mean may be lower; None: by one standard error of the differences.
     """
 
     training: TrainingConfig
-    original: np.ndarray
+    best: np.ndarray
     tolerance: float | None
 
     def fitness(self, programs: Sequence[Program]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean fitness of each, and whether that will do."""
+        """Fitness of each, seed by seed, and whether that will do."""
         values = fitness_by_seed(programs, self.training)
-        differences = values - self.original
+        differences = values - self.best
         if self.tolerance is None:
             errors = differences.std(axis=1, ddof=1) / np.sqrt(differences.shape[1])
-            largest = self.original.std(ddof=1) / np.sqrt(len(self.original)) / 2
+            largest = self.best.std(ddof=1) / np.sqrt(len(self.best)) / 2
             allowed = np.minimum(errors, largest)
         else:
             allowed = np.full(len(values), self.tolerance)
-        return values.mean(axis=1), differences.mean(axis=1) >= -allowed
+        return values, differences.mean(axis=1) >= -allowed
 
 
 def distill(
@@ -89,17 +90,20 @@ def distill(
       training: the training that the fitness is measured by.
       say: told of every change.
       seeds: trainings a task, at least 2; they are seeds that the search never used.
-      tolerance: by how much the mean fitness may fall below the original's; None: by the standard
-        error of the paired differences, and no more than half that of the mean itself.
+      tolerance: by how much the mean fitness may fall below the best on the way; None: by the
+        standard error of the paired differences, and no more than half that of the mean itself.
     """
     training = replace(training, num_seeds=seeds, first_seed=_SEEDS)
     program = simplify(program)
     judge = _Judge(training, fitness_by_seed([program], training)[0], tolerance)
-    fitness = float(judge.original.mean())
+    fitness = float(judge.best.mean())
     changes: list[Change] = []
 
-    def keep(what: str, new: Program, new_fitness: float) -> None:
+    def keep(what: str, new: Program, values: np.ndarray) -> None:
         nonlocal program, fitness
+        new_fitness = float(values.mean())
+        if new_fitness > judge.best.mean():
+            judge.best = values
         changes.append(Change(what, fitness, new_fitness))
         program, fitness = new, new_fitness
         say(f"{what}: fitness {changes[-1].fitness_before:.4f} -> {new_fitness:.4f}")
@@ -113,10 +117,10 @@ def distill(
         if not options:
             settled.add(value)
             continue
-        means, will_do = judge.fitness([new for _, new in options])
+        values, will_do = judge.fitness([new for _, new in options])
         for k, (what, new) in enumerate(options):
             if will_do[k]:
-                keep(what, new, float(means[k]))
+                keep(what, new, values[k])
                 value = new.body[i].args[j]
                 break
         settled.add(float(value))
@@ -125,16 +129,16 @@ def distill(
 
 def _best(
     options: Sequence[tuple[str, Program]], judge: _Judge
-) -> tuple[str, Program, float] | None:
+) -> tuple[str, Program, np.ndarray] | None:
     """The option that leaves the fewest statements, and of those the fittest, if any will do."""
     if not options:
         return None
-    means, will_do = judge.fitness([program for _, program in options])
+    values, will_do = judge.fitness([program for _, program in options])
     if not will_do.any():
         return None
     chosen = np.flatnonzero(will_do)
-    k = min(chosen.tolist(), key=lambda k: (len(options[k][1].body), -means[k]))
-    return *options[k], float(means[k])
+    k = min(chosen.tolist(), key=lambda k: (len(options[k][1].body), -values[k].mean()))
+    return *options[k], values[k]
 
 
 def _shorter(program: Program) -> Iterator[tuple[str, Program]]:

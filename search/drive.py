@@ -30,6 +30,7 @@ class Where(NamedTuple):
     workers: int
     address: str
     dashboard: bool
+    timeout: float
 
 
 def run(config: Path, out: Path, where: Where, *, seed: int | None, rounds: int | None) -> int:
@@ -99,7 +100,8 @@ def _advance(store: Store, where: Where, shown: View, stop: "_Stop") -> bool:
             written = progress.record.best
         shown.observe(progress)
 
-    options = where._asdict()
+    on_gpus = store.config().training.resolved_engine() == "device"
+    options = where._asdict() | {"gpus": float(on_gpus), "report": shown.say}
     with stop.after_the_round(), executor(**options) as workers:
         return advance(store, workers, observe, stop.asked)
 

@@ -12,6 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,6 +98,8 @@ class Store:
         """
         folder = Path(folder)
         path = folder / FILENAME
+        training = replace(config.training, engine=config.training.resolved_engine())
+        config = replace(config, training=training)  # the engine stays, wherever it goes on
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -107,7 +110,7 @@ class Store:
                 "or choose another folder"
             )
         with _clear_errors(path):
-            scratch = folder / f"{FILENAME}.new"
+            scratch = folder / f"{FILENAME}.{os.getpid()}"
             scratch.unlink(missing_ok=True)
             connection = sqlite3.connect(scratch)
             connection.executescript(_SCHEMA)
@@ -117,7 +120,8 @@ class Store:
             )
             connection.commit()
             connection.close()
-            os.rename(scratch, path)  # the campaign exists from here on, and whole
+            os.link(scratch, path)  # the campaign exists from here on, and whole
+            scratch.unlink()
         return cls.open(folder)
 
     @classmethod
@@ -159,7 +163,10 @@ class Store:
         Raises:
           CampaignError: another driver runs it.
         """
-        with open(self.folder / "driver.lock", "w") as handle:
+        path = self.folder / "driver.lock"
+        with _clear_errors(path):
+            path.touch()
+        with open(path, "w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
