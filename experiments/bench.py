@@ -31,6 +31,9 @@ from search import device_engine, host_engine
 from search.problem import Problem, problem
 from search.training import Jobs, Status
 
+WIDTH = 64
+"""Trainings under way at once on the host, here and in the limit."""
+
 TASK, STEPS = "digits_mlp_32_relu_b32", 200
 START = library.get("adamw_no_bias_correction")
 LAYOUT = Layout.of(START, capacity=32, spares=8)
@@ -73,7 +76,7 @@ def engine_rate(genomes: Genome, count: int, *, engine: str, patience: float = 1
         course="cosine",
         patience=patience,
         split="validation",
-        width=32 if engine == "host" else count,
+        width=WIDTH if engine == "host" else count,
     )
     return count / seconds(run, 3)
 
@@ -187,14 +190,14 @@ def measure() -> dict[str, float | str]:
     """All figures."""
     backend = jax.default_backend()
     engine = "host" if backend == "cpu" else "device"
-    count = 64 if backend == "cpu" else 4096
+    count = 4 * WIDTH if backend == "cpu" else 4096
     p = problem(TASK)
     found: dict[str, float | str] = {
         "platform": platform.machine(),
         "device": jax.devices()[0].device_kind,
         "engine": engine,
     }
-    genomes, alive = mutants(count * 8, 8)
+    genomes, alive = mutants(count * 4, 8)
     lean = without_dead_code(genomes, alive)
     # Programs that train to the end, so that every one costs all its steps.
     status = (
@@ -210,7 +213,7 @@ def measure() -> dict[str, float | str]:
             course="cosine",
             patience=1.0,
             split="validation",
-            width=32 if engine == "host" else count,
+            width=WIDTH if engine == "host" else count,
         )
         .status
     )
@@ -220,10 +223,8 @@ def measure() -> dict[str, float | str]:
     found["statements_of_candidates"] = float(np.mean(np.sum(chosen.ops >= 0, axis=1)))
     found["candidates_per_s"] = engine_rate(chosen, count, engine=engine)
     found["adamw_program_per_s"] = engine_rate(start, count, engine=engine)
-    found["search_mix_per_s"] = engine_rate(
-        lean, 4 * count if engine == "host" else count, engine=engine, patience=0.25
-    )
-    found["limit_adamw_per_s"] = limit_rate(p, count)
+    found["search_mix_per_s"] = engine_rate(lean, count, engine=engine, patience=0.25)
+    found["limit_adamw_per_s"] = limit_rate(p, WIDTH if engine == "host" else count)
     programs = [decode(take(chosen, i), LAYOUT) for i in range(6)]
     found["compile_per_candidate_per_s"] = compiled_rate(p, programs)
     found["candidates_over_compile"] = (

@@ -16,7 +16,7 @@ from search.evaluate import TrainingConfig
 DIGITS, TEXT = "digits_mlp_32_relu_b32", "kjv_mlp_c8_e16_h64_b32"
 
 CONFIG = SearchConfig(
-    training=TrainingConfig(tasks=(DIGITS, TEXT), steps=200),
+    training=TrainingConfig(tasks=(DIGITS, TEXT), steps=200, width=16),
     evolution=EvolutionConfig(
         population=400,
         children=300,

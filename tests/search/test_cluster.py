@@ -16,7 +16,6 @@ from search.evolve import Round
 from search.store import Store
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.xdist_group("ray"),
     pytest.mark.filterwarnings("ignore"),  # Ray's own, of several kinds
 ]

@@ -70,7 +70,6 @@ def drive(folder, cache, kill=None):
     return line, driver.returncode
 
 
-@pytest.mark.slow
 def test_killed_at_twenty_random_moments(tmp_path):
     draw = random.Random(20)
     cache, folder = tmp_path / "cache", tmp_path / "killed"

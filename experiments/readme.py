@@ -1,0 +1,93 @@
+"""The tables of the README, from the results that scripts have left.
+
+    python -m experiments.readme [--check]
+
+Between the markers in `README.md` stands what this writes; `--check` only says whether it does.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from experiments.methods import cell
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+RELEASED = "normalized_sgd"
+
+_BENCH_ROWS = (
+    ("candidates_per_s", "candidates trained a second", "{:,.0f}"),
+    ("compile_per_candidate_per_s", "the same, each candidate compiled by XLA", "{:.2f}"),
+    ("limit_adamw_per_s", "the limit: AdamW by hand, batched the same way", "{:,.0f}"),
+    ("candidates_over_compile", "candidates / compiled", "{:,.0f}"),
+    ("adamw_program_over_limit", "AdamW as a program / the limit", "{:.2f}"),
+    ("variation_per_cpu_s", "mutated, checked, fingerprinted a second and core", "{:,.0f}"),
+    ("exported_lion_over_optax_lion_time", "step time, exported Lion / `optax.lion`", "{:.2f}"),
+)
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """A Markdown table; the first row is its head."""
+    rows = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def verdict_table(rows: list[dict[str, Any]], winner: str) -> str:
+    """Test losses of the winner, AdamW and Lion, one task a row."""
+    names = {"winner": winner, "AdamW": "AdamW", "Lion": "Lion", "start": "where it started"}
+    by_task: dict[str, dict[str, str]] = {}
+    for row in rows:
+        by_task.setdefault(row["task"], {})[row["name"]] = cell(row)
+    head = ["task", *names.values()]
+    return markdown([head, *([f"`{t}`", *(c[n] for n in names)] for t, c in by_task.items())])
+
+
+def bench_table() -> str:
+    """The figures of `make bench`, one column a machine."""
+    found = {
+        name: json.loads((RESULTS / f"bench_{name}.json").read_text()) for name in ("cpu", "gpu")
+    }
+    labels = {"cpu": "2 CPU cores", "gpu": found["gpu"]["device"]}
+    rows = [["", *labels.values()]]
+    for key, label, form in _BENCH_ROWS:
+        rows.append([label, *(form.format(found[name][key]) for name in labels)])
+    return markdown(rows)
+
+
+def sections() -> dict[str, str]:
+    """What stands between the markers of each name."""
+    runs = json.loads((RESULTS / "methods.json").read_text())
+    demo = next(r for r in runs if (r["method"], r["seed"]) == ("evolution", 0))
+    card = json.loads((ROOT / "checkpoints" / "rules" / f"{RELEASED}.json").read_text())
+    return {
+        "demo": verdict_table(demo["verdict"]["rows"], "winner"),
+        "released": verdict_table(card["verdict"]["rows"], f"`{RELEASED}`"),
+        "bench": bench_table(),
+    }
+
+
+def updated(text: str) -> str:
+    """The README with every section as it should be."""
+    for name, content in sections().items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"README.md lacks the markers {begin} and {end}")
+        text = f"{before}{begin}\n\n{content}\n\n{end}{after}"
+    return text
+
+
+def main() -> None:
+    """Rewrite the README, or check it."""
+    path = ROOT / "README.md"
+    text = path.read_text()
+    new = updated(text)
+    if "--check" in sys.argv:
+        sys.exit(0 if new == text else "README.md differs: run python -m experiments.readme")
+    path.write_text(new)
+
+
+if __name__ == "__main__":
+    main()
