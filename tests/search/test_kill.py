@@ -9,7 +9,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from campaigns import outcome, same, tiny
 
 from search.campaign import advance
