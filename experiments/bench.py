@@ -29,11 +29,12 @@ from metaopt.rules.mutate import MutationWeights, mutate
 from metaopt.rules.program import Program
 from search import device_engine, host_engine
 from search.problem import Problem, problem
-from search.training import Jobs, Status
+from search.training import Jobs, Order, Status
 
 WIDTH = 64
 """Trainings under way at once on the host, here and in the limit."""
 
+ENGINES = {"host": host_engine.train, "device": device_engine.train}
 TASK, STEPS = "digits_mlp_32_relu_b32", 200
 START = library.get("adamw_no_bias_correction")
 LAYOUT = Layout.of(START, capacity=32, spares=8)
@@ -60,25 +61,21 @@ def mutants(count: int, generations: int, seed: int = 0) -> tuple[Genome, np.nda
     return genomes, np.asarray(jax.jit(jax.vmap(partial(live, layout=LAYOUT)))(genomes))
 
 
-def engine_rate(genomes: Genome, count: int, *, engine: str, patience: float = 1.0) -> float:
-    """Candidate trainings a second through an engine of the search."""
-    train = host_engine.train if engine == "host" else device_engine.train
+def order_of(genomes: Genome, count: int, *, engine: str, patience: float = 1.0) -> Order:
+    """`count` trainings of these programs, in turn."""
     jobs = Jobs(
         np.arange(count) % len(genomes.ops), np.zeros(count, np.int32), np.ones(count, np.float32)
     )
-    run = partial(
-        train,
-        TASK,
-        genomes,
-        LAYOUT,
-        jobs,
-        steps=STEPS,
-        course="cosine",
-        patience=patience,
-        split="validation",
-        width=WIDTH if engine == "host" else count,
+    width = WIDTH if engine == "host" else count
+    return Order(
+        TASK, genomes, LAYOUT, jobs, STEPS, "cosine", patience, split="validation", width=width
     )
-    return count / seconds(run, 3)
+
+
+def engine_rate(genomes: Genome, count: int, *, engine: str, patience: float = 1.0) -> float:
+    """Candidate trainings a second through an engine of the search."""
+    order = order_of(genomes, count, engine=engine, patience=patience)
+    return count / seconds(lambda: ENGINES[engine](order), 3)
 
 
 def limit_rate(p: Problem, count: int) -> float:
@@ -200,23 +197,7 @@ def measure() -> dict[str, float | str]:
     genomes, alive = mutants(count * 4, 8)
     lean = without_dead_code(genomes, alive)
     # Programs that train to the end, so that every one costs all its steps.
-    status = (
-        (host_engine if engine == "host" else device_engine)
-        .train(
-            TASK,
-            lean,
-            LAYOUT,
-            Jobs(
-                np.arange(count * 4), np.zeros(count * 4, np.int32), np.ones(count * 4, np.float32)
-            ),
-            steps=STEPS,
-            course="cosine",
-            patience=1.0,
-            split="validation",
-            width=WIDTH if engine == "host" else count,
-        )
-        .status
-    )
+    status = ENGINES[engine](order_of(lean, len(lean.ops), engine=engine)).status
     finishing = np.flatnonzero(status == Status.FINISHED)
     chosen = take(lean, finishing[np.arange(count) % len(finishing)])
     start = stack([encode(START, LAYOUT)])

@@ -13,29 +13,19 @@ import tasks
 from metaopt.rules.genome import CONSTANT, NOTHING, Genome, Layout, take
 from metaopt.rules.interpreter import step
 from search.problem import problem
-from search.training import DIVERGED_AT, Jobs, Outcomes, Status, schedule
+from search.training import DIVERGED_AT, Order, Outcomes, Status, schedule
 
 
-def train(
-    task: str,
-    genomes: Genome,
-    layout: Layout,
-    jobs: Jobs,
-    *,
-    steps: int,
-    course: str,
-    patience: float,
-    split: tasks.Split,
-    width: int,
-) -> Outcomes:
-    """Run trainings of one task; the arguments are those of `host_engine.train`.
+def train(order: Order) -> Outcomes:
+    """Run the trainings.
 
     A training that is not better than the trivial predictor after the patience counts as stopped,
     though it saves no time here.
     """
-    patience_steps = max(1, int(patience * steps))
-    run = _compiled(task, layout, steps, course, patience_steps, split)
-    genomes = _padded(genomes, layout)
+    steps, width, jobs = order.steps, order.width, order.jobs
+    patience = order.patience_steps
+    run = _compiled(order.task, order.layout, steps, order.course, patience, order.split)
+    genomes = _padded(order.genomes, order.layout)
     count = len(jobs.program)
     parts = []
     for start in range(0, count, width):
@@ -49,7 +39,7 @@ def train(
     diverged = (diverged_at < steps) | ~np.isfinite(loss)
     status = np.where(diverged, Status.DIVERGED, Status.FINISHED)
     # What happened first counts, as on the host.
-    status = np.where(hopeless & (diverged_at > patience_steps), Status.STOPPED, status)
+    status = np.where(hopeless & (diverged_at > patience), Status.STOPPED, status)
     loss = np.where(status == Status.FINISHED, loss, np.inf).astype(np.float64)
     return Outcomes(loss, status, np.minimum(diverged_at, steps).astype(np.int64))
 

@@ -12,7 +12,7 @@ from metaopt.rules.genome import Genome, Layout, encode, stack
 from metaopt.rules.program import Program
 from search import device_engine, host_engine
 from search.problem import problem
-from search.training import SCHEDULES, Jobs, Status
+from search.training import SCHEDULES, Jobs, Order, Status
 
 Engine = Literal["auto", "host", "device"]
 
@@ -125,15 +125,17 @@ def evaluate(
     )
     outcomes = [
         train(
-            task,
-            genomes,
-            layout,
-            jobs,
-            steps=config.steps,
-            course=config.schedule,
-            patience=config.patience,
-            split=split,
-            width=config.resolved_width(),
+            Order(
+                task=task,
+                genomes=genomes,
+                layout=layout,
+                jobs=jobs,
+                steps=config.steps,
+                course=config.schedule,
+                patience=config.patience,
+                split=split,
+                width=config.resolved_width(),
+            )
         )
         for task in config.tasks
     ]

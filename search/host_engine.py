@@ -12,10 +12,10 @@ import jax
 import numpy as np
 
 import tasks
-from metaopt.rules.genome import Genome, Layout, take
+from metaopt.rules.genome import take
 from metaopt.rules.host import Step, compile_step
 from search.problem import problem
-from search.training import DIVERGED_AT, Jobs, Outcomes, Status, schedule
+from search.training import DIVERGED_AT, Order, Outcomes, Status, schedule
 
 
 @cache
@@ -30,33 +30,9 @@ def _compiled(task: str, split: tasks.Split) -> tuple:
     )
 
 
-def train(
-    task: str,
-    genomes: Genome,
-    layout: Layout,
-    jobs: Jobs,
-    *,
-    steps: int,
-    course: str,
-    patience: float,
-    split: tasks.Split,
-    width: int,
-) -> Outcomes:
-    """Run trainings of one task.
-
-    Args:
-      task: its name.
-      genomes: a stack, best without dead code.
-      layout: their layout.
-      jobs: what to train.
-      steps: length of a training.
-      course: name of the learning rate's schedule.
-      patience: fraction of the steps after which a training is stopped whose loss is not below
-        the trivial predictor's; 1 never stops.
-      split: what the final loss is measured on.
-      width: number of trainings under way at once.
-    """
-    work = _Work(task, genomes, layout, jobs, steps, course, patience, split, max(1, width // 2))
+def train(order: Order) -> Outcomes:
+    """Run the trainings."""
+    work = _Work(order)
     with np.errstate(all="ignore"):
         groups = [_Slots(work) for _ in range(2)]
         while any(group.running for group in groups):
@@ -79,23 +55,13 @@ class _Training:
 class _Work:
     """The trainings still to start, and the outcomes of those that ended."""
 
-    def __init__(
-        self,
-        task: str,
-        genomes: Genome,
-        layout: Layout,
-        jobs: Jobs,
-        steps: int,
-        course: str,
-        patience: float,
-        split: tasks.Split,
-        width: int,
-    ):
-        self.problem, init, self.gradient, self._evaluate = _compiled(task, split)
-        self.genomes, self.layout, self.jobs = genomes, layout, jobs
-        self.steps, self.width = steps, width
-        self.course = schedule(course, steps)
-        self.patience = max(1, int(patience * steps))
+    def __init__(self, order: Order):
+        self.problem, init, self.gradient, self._evaluate = _compiled(order.task, order.split)
+        self.genomes, self.layout, self.jobs = order.genomes, order.layout, order.jobs
+        self.steps, self.patience = order.steps, order.patience_steps
+        self.width = width = max(1, order.width // 2)
+        self.course = schedule(order.course, order.steps)
+        jobs = order.jobs
         self.starts = {int(seed): np.asarray(init(seed)) for seed in np.unique(jobs.seed)}
         self._queue = iter(range(len(jobs.program)))
         self._finished: list[int] = []

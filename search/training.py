@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+import tasks
+from metaopt.rules.genome import Genome, Layout
+
 SCHEDULES = ("constant", "linear", "cosine")
 
 
@@ -28,6 +31,38 @@ class Jobs(NamedTuple):
     program: np.ndarray
     seed: np.ndarray
     rate: np.ndarray
+
+
+class Order(NamedTuple):
+    """What an engine is asked to run: trainings of one task.
+
+    Attributes:
+      task: its name.
+      genomes: a stack of programs, best without dead code.
+      layout: their layout.
+      jobs: what to train.
+      steps: length of a training.
+      course: name of the learning rate's schedule.
+      patience: fraction of the steps after which a training is stopped whose loss is not below
+        the trivial predictor's; 1 never stops.
+      split: what the final loss is measured on.
+      width: number of trainings under way at once.
+    """
+
+    task: str
+    genomes: Genome
+    layout: Layout
+    jobs: Jobs
+    steps: int
+    course: str
+    patience: float
+    split: tasks.Split
+    width: int
+
+    @property
+    def patience_steps(self) -> int:
+        """The patience as a number of steps."""
+        return max(1, int(self.patience * self.steps))
 
 
 class Outcomes(NamedTuple):

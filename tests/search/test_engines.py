@@ -10,7 +10,7 @@ import tasks
 from metaopt.rules import library, parse
 from metaopt.rules.genome import Layout, concatenate, encode, stack, take
 from search import device_engine, host_engine
-from search.training import Jobs, Status, schedule
+from search.training import Jobs, Order, Status, schedule
 
 ENGINES = {"host": host_engine.train, "device": device_engine.train}
 QUADRATIC = "quadratic_12x8_4_cond1000_noise0.1_seed1"
@@ -27,7 +27,7 @@ def jobs_for(genomes, seeds=(0,), rates=(1.0,)):
 def train(engine, genomes, jobs=None, layout=LAYOUT, task=QUADRATIC, **options):
     settings = {"steps": STEPS, "course": "cosine", "patience": 0.5} | options
     settings = {"split": "validation", "width": 8} | settings
-    return ENGINES[engine](task, genomes, layout, jobs or jobs_for(genomes), **settings)
+    return ENGINES[engine](Order(task, genomes, layout, jobs or jobs_for(genomes), **settings))
 
 
 @pytest.fixture(scope="module")
