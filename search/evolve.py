@@ -151,25 +151,26 @@ def island_round(task: Round) -> RoundResult:
         total += Counts(restarts=1)
     island = enter(island, task.arrivals)
 
-    records = []
+    records, best = [], -np.inf
     for _ in range(evolution.cycles):
-        island, record, counts = _cycle(config, island, rng, fitness_of)
+        newcomers, record, counts = _cycle(config, island, rng, fitness_of)
+        island = enter(island, newcomers)
         records.append(record)
         total += counts
+        # Of all that are born: a climb over rules known from another island is no standstill.
+        best = newcomers.fitness.max(initial=best)
 
-    record = joined(records)
-    best = record.fitness.max(initial=-np.inf)
     island = island._replace(
         best=np.maximum(island.best, best),
         stale=np.int64(0) if best > island.best else island.stale + 1,
     )
-    return RoundResult(island, record, total)
+    return RoundResult(island, joined(records), total)
 
 
 def _cycle(
     config: SearchConfig, island: Island, rng: np.random.Generator, fitness_of: dict[int, float]
-) -> tuple[Island, Candidates, Counts]:
-    """Draw mutants, train those not seen before, let all enter; `fitness_of` learns of them."""
+) -> tuple[Individuals, Candidates, Counts]:
+    """Draw mutants and train those not seen before, of which `fitness_of` learns; all are born."""
     evolution, layout = config.evolution, layout_of(config)
     chosen = tournament(rng, island.fitness, evolution.tournament, evolution.children)
     parents, ancestors = take(island.genomes, chosen), island.prints[chosen]
@@ -200,8 +201,7 @@ def _cycle(
         )
     index = np.flatnonzero(born)
     fitness = np.array([fitness_of[p] for p in prints[index].tolist()])
-    newcomers = Individuals(take(children, index), fitness, prints[index])
-    return enter(island, newcomers), record, counts
+    return Individuals(take(children, index), fitness, prints[index]), record, counts
 
 
 def _recalled_start(config: SearchConfig, fitness_of: dict[int, float]) -> Individuals:
