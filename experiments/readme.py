@@ -1,16 +1,19 @@
 """The tables of the README, from the results that scripts have left.
 
-    python -m experiments.readme [--check]
+    python -m experiments.readme [--check] [--demo runs/demo]
 
 Between the markers in `README.md` stands what this writes; `--check` only says whether it does.
+`--demo` first takes over the verdict of a finished demo.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from experiments.methods import cell
+from search.store import Store
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -57,8 +60,7 @@ def bench_table() -> str:
 
 def sections() -> dict[str, str]:
     """What stands between the markers of each name."""
-    runs = json.loads((RESULTS / "methods.json").read_text())
-    demo = next(r for r in runs if (r["method"], r["seed"]) == ("evolution", 0))
+    demo = json.loads((RESULTS / "demo.json").read_text())
     card = json.loads((ROOT / "checkpoints" / "rules" / f"{RELEASED}.json").read_text())
     return {
         "demo": verdict_table(demo["verdict"]["rows"], "winner"),
@@ -79,12 +81,26 @@ def updated(text: str) -> str:
     return text
 
 
+def take_over(folder: Path) -> None:
+    """Keep what a finished demo came to."""
+    store = Store.open(folder)
+    kept = {key: store.note(key) for key in ("winner", "baselines", "verdict")}
+    kept["candidates"] = sum(record.counts.evaluated for record in store.rounds())
+    (RESULTS / "demo.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
 def main() -> None:
     """Rewrite the README, or check it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--demo", type=Path)
+    arguments = parser.parse_args()
+    if arguments.demo:
+        take_over(arguments.demo)
     path = ROOT / "README.md"
     text = path.read_text()
     new = updated(text)
-    if "--check" in sys.argv:
+    if arguments.check:
         sys.exit(0 if new == text else "README.md differs: run python -m experiments.readme")
     path.write_text(new)
 

@@ -21,7 +21,7 @@ class Winner(NamedTuple):
     Attributes:
       rule: its text.
       print: its fingerprint.
-      fitness: on the last stage of the funnel, or in the search.
+      fitness: in the search, like that of the start.
       rate: the learning rate that it had in the search.
       final: whether the campaign is over and has named it.
     """
@@ -41,8 +41,8 @@ class Winner(NamedTuple):
             fields = (best[0].rule, best[0].print, best[0].fitness, best[0].rate) if best else ()
             return cls(*fields, final=False) if fields else None
         line = store.ancestry(noted["print"])
-        rate = line[-1].rate if line else 1.0
-        return cls(noted["rule"], noted["print"], noted["fitness"], rate, True)
+        fitness, rate = (line[-1].fitness, line[-1].rate) if line else (noted["fitness"], 1.0)
+        return cls(noted["rule"], noted["print"], fitness, rate, True)
 
 
 def export(source: str, output: Path | None, *, name: str | None, distilled: bool) -> int:
@@ -93,7 +93,7 @@ def describe(store: Store, config: SearchConfig, winner: Winner) -> str:
     return (
         f"{title} of a metaopt campaign ({config.evolution.method}, seed {config.seed}, "
         f"{rounds[-1].number} rounds, {trained:,} candidates trained) that started from "
-        f"{_start(config)}; fitness {winner.fitness:.4f} on {_tasks(config)}, where the start has "
+        f"{_start(config)}; fitness {winner.fitness:.4f} on {', '.join(config.training.tasks)}, where the start has "
         f"{rounds[0].best:.4f}. Fingerprint {winner.print & (2**64 - 1):016x}."
     )
 
@@ -106,12 +106,6 @@ def _distilled(program: Program, config: SearchConfig) -> Program:
     if not found.changes:
         _say("  nothing can be left out")
     return found.program
-
-
-def _tasks(config: SearchConfig) -> str:
-    stages = config.funnel
-    names = stages[-1].training.tasks if stages else config.training.tasks
-    return ", ".join(names)
 
 
 def _start(config: SearchConfig) -> str:
