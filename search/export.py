@@ -93,8 +93,8 @@ def describe(store: Store, config: SearchConfig, winner: Winner) -> str:
     return (
         f"{title} of a metaopt campaign ({config.evolution.method}, seed {config.seed}, "
         f"{rounds[-1].number} rounds, {trained:,} candidates trained) that started from "
-        f"{_start(config)}; fitness {winner.fitness:.4f} on {', '.join(config.training.tasks)}, where the start has "
-        f"{rounds[0].best:.4f}. Fingerprint {winner.print & (2**64 - 1):016x}."
+        f"{_start(config)}; fitness {winner.fitness:.4f} on {', '.join(config.training.tasks)}, "
+        f"where the start has {rounds[0].best:.4f}. Fingerprint {winner.print & (2**64 - 1):016x}."
     )
 
 
