@@ -43,8 +43,7 @@ def advance(
         first, candidates, counts = first_candidate(config)
         islands = [new_island(first, config.evolution.population) for _ in range(config.islands)]
         found = [candidates, *([joined([])] * (config.islands - 1))]
-        store.commit(0, islands, found, counts, time.perf_counter() - began)
-        records = store.rounds()
+        records = [store.commit(0, islands, found, counts, time.perf_counter() - began)]
     total = sum((record.counts for record in records), Counts())
     observe(Progress(config, records[-1], total))
 
@@ -57,9 +56,9 @@ def advance(
         islands = [result.state for result in results]
         counts = sum((result.counts for result in results), Counts())
         found = [result.candidates for result in results]
-        store.commit(number, islands, found, counts, time.perf_counter() - began)
+        record = store.commit(number, islands, found, counts, time.perf_counter() - began)
         total += counts
-        observe(Progress(config, store.rounds()[-1], total))
+        observe(Progress(config, record, total))
     return True
 
 

@@ -142,9 +142,7 @@ def evaluate(
     shape = (len(config.tasks), count, rates, seeds)
     losses = np.stack([o.loss for o in outcomes]).reshape(shape)
     status = np.stack([o.status for o in outcomes]).reshape(shape)
-    trivial = np.array([problem(task).trivial_loss for task in config.tasks])
-    scores = 1 - np.clip(losses / trivial[:, None, None, None], 0, 1)
-    by_rate = scores.mean(axis=(0, 3))
+    by_rate = _fitness(losses, config).mean(axis=2)
     best = np.argmax(by_rate, axis=1)
     rows = np.arange(count)
     return Evaluation(
@@ -189,8 +187,14 @@ def fitness_by_seed(
 ) -> np.ndarray:
     """Fitness of each program seed by seed, mean over tasks: float64 `(N, seeds)`."""
     losses = evaluate_programs(programs, config, split=split).losses
+    return _fitness(losses.swapaxes(0, 1), config)
+
+
+def _fitness(losses: np.ndarray, config: TrainingConfig) -> np.ndarray:
+    """1 - loss / trivial loss, in [0, 1], mean over the tasks, which are the first axis."""
     trivial = np.array([problem(task).trivial_loss for task in config.tasks])
-    return (1 - np.clip(losses / trivial[:, None], 0, 1)).mean(axis=1)
+    units = trivial.reshape(-1, *[1] * (losses.ndim - 1))
+    return (1 - np.clip(losses / units, 0, 1)).mean(axis=0)
 
 
 def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]:

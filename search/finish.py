@@ -4,7 +4,6 @@ Each result is noted in the store when it is there, so an interrupted campaign g
 """
 
 import dataclasses
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from metaopt.rules.parse import parse
 from metaopt.rules.program import Program
 from search import baselines
 from search.config import FunnelStage, SearchConfig
+from search.errors import write_whole
 from search.evaluate import evaluate_programs, fitness_by_seed, mean_and_spread
 from search.evolve import start_program
 from search.problem import problem
@@ -39,7 +39,7 @@ def begin(store: Store, say: Say) -> list[baselines.Baseline]:
 
 def write_best(store: Store) -> None:
     """Write the best rule so far beside the store, where `metaopt.load` finds it."""
-    _write(store, BEST, store.best(1)[0].rule)
+    write_whole(store.folder / BEST, store.best(1)[0].rule)
 
 
 def finish(store: Store, say: Say) -> None:
@@ -47,7 +47,7 @@ def finish(store: Store, say: Say) -> None:
     config = store.config()
     _funnel(store, config, say)
     winner = store.note("winner")
-    _write(store, WINNER, winner["rule"])
+    write_whole(store.folder / WINNER, winner["rule"])
     if store.note("verdict") is None:
         say("comparing the winner with AdamW and Lion on fresh seeds and test data")
         store.set_note("verdict", verdict(config, parse(winner["rule"]), begin(store, say)))
@@ -121,10 +121,3 @@ def verdict(
             row = {"name": name, "task": task, "rate": rate, "loss": mean, "spread": spread}
             rows.append(row | {"diverged": int(diverged.sum()), "losses": losses.tolist()})
     return {"tasks": list(names), "seeds": wanted.seeds, "steps": base.steps, "rows": rows}
-
-
-def _write(store: Store, filename: str, text: str) -> None:
-    """Write a file whole or not at all."""
-    scratch = store.folder / f"{filename}.new"
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, store.folder / filename)

@@ -200,10 +200,13 @@ class Store:
         candidates: Sequence[Candidates],
         counts: Counts,
         seconds: float,
-    ) -> None:
+    ) -> RoundRecord:
         """Commit a round: all of it or, if that fails, nothing.
 
         A program that two islands found in the same round belongs to the first of them.
+
+        Returns:
+          What was recorded of the round.
 
         Raises:
           CampaignError: the disk is full, or the file cannot be written.
@@ -224,15 +227,17 @@ class Store:
                         zip(*columns, found.rules, strict=True),
                     )
                 (best,) = connection.execute("SELECT MAX(fitness) FROM candidates").fetchone()
+                record = RoundRecord(number, time.time(), seconds, best, counts)
                 connection.execute(
                     "INSERT INTO rounds VALUES (?, ?, ?, ?, ?)",
-                    (number, time.time(), seconds, best, json.dumps(counts._asdict())),
+                    (*record[:4], json.dumps(counts._asdict())),
                 )
                 connection.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 raise
+        return record
 
     def rounds(self) -> list[RoundRecord]:
         """The committed rounds, in order; round 0 is the start program."""

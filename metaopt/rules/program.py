@@ -80,15 +80,19 @@ class Program:
     hyperparameters: tuple[tuple[str, float], ...] = ()
     doc: str = ""
 
+    def reads(self, name: str) -> bool:
+        """Whether the rule reads the input `name`, before it assigns that name anew."""
+        for statement in self.body:
+            if name in statement.variables:
+                return True
+            if statement.target == name:
+                return False
+        return name in self.outputs
+
     @property
     def uses_step(self) -> bool:
         """Whether the rule reads `t`, the number of the step, counted from 1."""
-        for statement in self.body:
-            if STEP in statement.variables:
-                return True
-            if statement.target == STEP:
-                return False
-        return STEP in self.outputs
+        return self.reads(STEP)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def _compile(
     program = without_dead_code(program)
     scheduled = callable(learning_rate)
     counts = scheduled or program.uses_step
-    reads_parameters = _reads(program, PARAMETERS)
+    reads_parameters = program.reads(PARAMETERS)
 
     def init(params: optax.Params) -> Any:
         count = jnp.zeros([], jnp.int32) if counts else None
@@ -156,16 +156,6 @@ def _hyperparameter_values(program: Program, given: Mapping[str, Any]) -> dict[s
             hint = f"did you mean {' or '.join(near)}?" if near else f"it has {list(defaults)}"
             raise TypeError(f"rule {program.name!r} has no hyperparameter {name!r}; {hint}")
     return {name: _number(value) for name, value in (defaults | dict(given)).items()}
-
-
-def _reads(program: Program, name: str) -> bool:
-    """Whether a program without dead code reads the input `name`."""
-    for statement in program.body:
-        if name in statement.variables:
-            return True
-        if statement.target == name:
-            return False
-    return name in program.outputs
 
 
 def _number(value: Any) -> float | jax.Array:
