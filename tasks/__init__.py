@@ -8,41 +8,50 @@
 True
 """
 
-from tasks.base import SPLITS, Batch, Params, Split, Task, parameter_count
-from tasks.digits import DigitsConv, DigitsMLP
-from tasks.quadratic import Quadratic
-from tasks.table import (
+from tasks.base import (
+    SPLITS,
+    Batch,
+    Params,
+    Split,
+    Task,
+    TaskConfig,
+    initial_loss,
+    parameter_count,
+    step_flops,
+)
+from tasks.suites import (
     SUITES,
     TASKS,
-    TaskConfig,
+    Entry,
     UnknownNameError,
+    families,
+    family,
     get,
     names,
     resolve_suite,
+    steps,
     suite,
 )
-from tasks.tabular import TabularMLP
-from tasks.text import TextMLP, TextTransformer
 
 __all__ = [
     "SPLITS",
     "SUITES",
     "TASKS",
     "Batch",
-    "DigitsConv",
-    "DigitsMLP",
+    "Entry",
     "Params",
-    "Quadratic",
     "Split",
-    "TabularMLP",
     "Task",
     "TaskConfig",
-    "TextMLP",
-    "TextTransformer",
     "UnknownNameError",
+    "families",
+    "family",
     "get",
+    "initial_loss",
     "names",
     "parameter_count",
     "resolve_suite",
+    "step_flops",
+    "steps",
     "suite",
 ]

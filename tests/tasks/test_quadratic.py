@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import tasks
-from tasks import Quadratic
-from tasks.quadratic import sample
+from tasks.families.quadratic import Quadratic, sample
 
 QUADRATICS = [name for name in tasks.names() if name.startswith("quadratic")]
 

@@ -7,7 +7,8 @@ import pytest
 
 import tasks
 from tasks import data
-from tasks.text import TextTransformer, Transformer, even_windows
+from tasks.families.transformer import TextTransformer, Transformer
+from tasks.language import even_windows
 
 
 @pytest.mark.parametrize("name", ["kjv_mlp_c8_e16_h64_b32", "kjv_transformer_l1_w64_h4_c32_b16"])

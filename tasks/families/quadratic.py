@@ -16,6 +16,7 @@ proportional to the Hessian.
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ import numpy as np
 
 from tasks.base import Batch, Params, Split, Task, check_split
 from tasks.data import Array
+from tasks.sampling import chance, log_uniform, log_uniform_int
 
 _INIT_SCALE = 0.1
 
@@ -103,6 +105,16 @@ class Quadratic:
             return 0.5 * jnp.sum(jnp.asarray(spectrum) * rotated(params) ** 2)
 
         return Task(self.name, init, batch, loss, evaluate, trivial_loss=1.0)
+
+    @classmethod
+    def sample(cls, generator: np.random.Generator) -> Self:
+        rows, columns = (log_uniform_int(generator, 2, 16) for _ in range(2))
+        return cls(
+            shapes=((rows, columns), (columns,)),
+            condition_number=log_uniform(generator, 1.0, 1e5),
+            noise=log_uniform(generator, 0.01, 1.0) if chance(generator, 0.5) else 0.0,
+            seed=log_uniform_int(generator, 1, 1000),
+        )
 
 
 def sample(config: Quadratic) -> tuple[Array, Array, Array]:
