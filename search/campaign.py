@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from search.cluster import Executor
 from search.config import SearchConfig
-from search.evolve import Counts, Round, first_candidate, individual, joined
+from search.evolve import Counts, Round, first_candidate, individual, island_round, joined
 from search.population import Island, emigrants, new_island
 from search.store import RoundRecord, Store
 
@@ -52,7 +52,7 @@ def advance(
         if stop():
             return False
         began = time.perf_counter()
-        results = executor.run(_round_tasks(store, config, islands, number))
+        results = executor.run(island_round, _round_tasks(store, config, islands, number))
         islands = [result.state for result in results]
         counts = sum((result.counts for result in results), Counts())
         found = [result.candidates for result in results]

@@ -1,6 +1,9 @@
 """`metaopt rules` and `metaopt tasks`: what there is by name."""
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.syntax import Syntax
@@ -10,7 +13,9 @@ import tasks
 from metaopt import loading
 from metaopt.rules.program import Program
 from search.config_file import message
-from search.errors import UserError
+from search.errors import UserError, write_whole
+
+T = TypeVar("T")
 
 
 def rule(name: str) -> tuple[Program, float | None]:
@@ -48,21 +53,92 @@ def show_rule(name: str) -> int:
     return 0
 
 
-def list_tasks() -> int:
-    """Print the tasks, with the family and the suites of each; no data is loaded."""
-    table = _table("task", "family", "suites")
-    for name, config in tasks.TASKS.items():
-        suites = ", ".join(suite for suite, members in tasks.SUITES.items() if name in members)
-        table.add_row(name, type(config).__name__, suites)
+def list_tasks(suite: str) -> int:
+    """Print the suites, or the tasks of one with family and standard length; no data is loaded."""
+    if not suite:
+        table = _table("suite", "tasks", "families")
+        for name, members in tasks.SUITES.items():
+            families = sorted({tasks.family(entry.config) for entry in members.values()})
+            table.add_row(name, str(len(members)), ", ".join(families))
+        _print(table)
+        print("\n`metaopt tasks list SUITE` lists its tasks, `metaopt tasks show NAME` shows one")
+        return 0
+    table = _table("task", "steps", "family")
+    for name, entry in tasks.SUITES[_known(tasks.resolve_suite, suite)].items():
+        table.add_row(name, str(entry.steps), tasks.family(entry.config))
     _print(table)
     return 0
+
+
+def show_task(name: str) -> int:
+    """Print a task's configuration and what is known of it without training."""
+    task = _known(tasks.get, name)
+    config = tasks.TASKS[name]
+    suites = [suite for suite, members in tasks.SUITES.items() if name in members]
+    rows = {
+        "family": tasks.family(config),
+        "suites": ", ".join(suites),
+        "standard length": f"{tasks.SUITES[suites[0]][name].steps} steps",
+        "parameters": f"{tasks.parameter_count(task):,}",
+        "operations a step": f"{tasks.step_flops(task):,}",
+        "loss at initialization": f"{tasks.initial_loss(task):.5g}",
+        "loss of the trivial predictor": f"{task.trivial_loss:.5g}",
+    }
+    rows |= {
+        f"tuned {optimizer}": f"{curve.validation[-1]:.5g} after {curve.steps[-1]} steps at "
+        f"learning rate {curve.learning_rate:.3g}"
+        for suite in suites
+        for optimizer, curve in tasks.curves(suite).get(name, {}).items()
+    }
+    print(name)
+    print(f"{config}\n")
+    width = max(map(len, rows))
+    for title, value in rows.items():
+        print(f"{title:{width}}  {value}")
+    return 0
+
+
+def plot_tasks(suite: str, output: Path) -> int:
+    """Draw the published curves of a suite."""
+    from search.bench.plots_curves import published_curves
+    from search.figures import LIGHT
+
+    full = _known(tasks.resolve_suite, suite)
+    if not tasks.curves(full):
+        raise UserError(f"{full} has no published curves; held_out has")
+    write_whole(output, published_curves(LIGHT, full))
+    print(f"wrote {output}")
+    return 0
+
+
+def fetch(name: str) -> int:
+    """Get a data set that no package brings."""
+    from tasks.data.cache import fetch
+
+    try:
+        fetch(name, print)
+    except (KeyError, ValueError, OSError) as error:
+        raise UserError(message(error)) from None
+    return 0
+
+
+def _known(find: Callable[[str], T], name: str) -> T:
+    """What a name stands for.
+
+    Raises:
+      UserError: nothing, or its data is missing.
+    """
+    try:
+        return find(name)
+    except (KeyError, FileNotFoundError, ModuleNotFoundError) as error:
+        raise UserError(message(error)) from None
 
 
 def _table(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(first, no_wrap=True, style="bold")
     for title in others[:-1]:
-        justify = "right" if title in ("states", "statements") else "left"
+        justify = "right" if title in ("states", "statements", "tasks", "steps") else "left"
         table.add_column(title, justify=justify, no_wrap=True)
     table.add_column(others[-1])
     return table

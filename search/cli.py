@@ -13,10 +13,14 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional, arg, subcommand
 
+from search.bench.cli import Bench
+
 FAILED, INTERRUPTED = 2, 130
 """Exit codes: an error that the message explains, and a stop asked for by the user."""
 
-DESCRIPTION = "Discover optimizers: search for update rules, and export the winner as Optax code."
+DESCRIPTION = (
+    "Discover optimizers: search for update rules, compare them, export them as Optax code."
+)
 
 Folder = Annotated[Positional[Path], arg(metavar="DIR")]
 
@@ -199,27 +203,83 @@ class Rules:
 
 @dataclass(frozen=True)
 class ListTasks:
-    """List the tasks and the suites."""
+    """List the suites, or the tasks of one: family, standard length, name.
+
+    Attributes:
+      suite: suite whose tasks to list, with or without its version; default: an overview.
+    """
+
+    suite: Positional[str] = ""
 
     def __call__(self) -> int:
         from search import catalogue
 
-        return catalogue.list_tasks()
+        return catalogue.list_tasks(self.suite)
 
 
-# tyro makes subcommands of a union, and a union of one is no union. (A comment inside the class
-# would become help.)
-_ListTasks = Annotated[ListTasks, subcommand("list")] | Annotated[None, tyro.conf.Suppress]
+@dataclass(frozen=True)
+class ShowTask:
+    """Show what is known of a task: its configuration, size, cost and losses.
+
+    Attributes:
+      name: name of the task.
+    """
+
+    name: Positional[str]
+
+    def __call__(self) -> int:
+        from search import catalogue
+
+        return catalogue.show_task(self.name)
+
+
+@dataclass(frozen=True)
+class PlotTasks:
+    """Draw the published curves of a suite: what is normal on each of its tasks.
+
+    Attributes:
+      suite: suite of tasks.
+      output: PNG file to write.
+    """
+
+    output: Annotated[Path, arg(aliases=["-o"], metavar="FILE.png")]
+    suite: Positional[str] = "held_out"
+
+    def __call__(self) -> int:
+        from search import catalogue
+
+        return catalogue.plot_tasks(self.suite, self.output)
+
+
+@dataclass(frozen=True)
+class FetchData:
+    """Get a data set that no package brings, check it, and keep it where such data is kept.
+
+    Attributes:
+      name: name of the data set.
+    """
+
+    name: Positional[str]
+
+    def __call__(self) -> int:
+        from search import catalogue
+
+        return catalogue.fetch(self.name)
 
 
 @dataclass(frozen=True)
 class Tasks:
-    """The tasks that rules are trained on."""
+    """The tasks that optimizers are trained on, and their data."""
 
-    command: _ListTasks
+    command: (
+        Annotated[ListTasks, subcommand("list")]
+        | Annotated[ShowTask, subcommand("show")]
+        | Annotated[PlotTasks, subcommand("plot")]
+        | Annotated[FetchData, subcommand("fetch")]
+    )
 
     def __call__(self) -> int:
-        return self.command() if self.command else 0
+        return self.command()
 
 
 Command = (
@@ -227,6 +287,7 @@ Command = (
     | Annotated[Export, subcommand("export")]
     | Annotated[Rules, subcommand("rules")]
     | Annotated[Tasks, subcommand("tasks")]
+    | Annotated[Bench, subcommand("bench")]
 )
 
 

@@ -1,6 +1,6 @@
-"""Where rounds run: in this process, or on Ray. The only file that imports ray.
+"""Where work runs: in this process, or on Ray. The only file that imports ray.
 
-A round is a pure call, so a worker that dies or hangs is replaced and its round is done again.
+A job is a pure call, so a worker that dies or hangs is replaced and its job is done again.
 """
 
 import contextlib
@@ -9,50 +9,94 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
-
-from search.evolve import Round, RoundResult, island_round
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 _log = logging.getLogger(__name__)
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def _ignore(number: int, result: Any) -> None:
+    """Nobody is told."""
+
 
 class Executor(Protocol):
-    """Runs rounds, whichever way; the results come in the order of the rounds."""
+    """Runs pure calls, whichever way; the results come in the order of the jobs."""
 
-    def run(self, rounds: Sequence[Round]) -> list[RoundResult]:
-        """Run all rounds and wait for them."""
+    def run(
+        self,
+        call: Callable[[Job], Result],
+        jobs: Sequence[Job],
+        done: Callable[[int, Result], None] = _ignore,
+    ) -> list[Result]:
+        """Run a call on every job and wait for all.
+
+        Args:
+          call: a function of a module, not a closure: it may travel to another process.
+          jobs: its arguments.
+          done: told the number of a job and its result as soon as it is there.
+        """
         ...
 
 
 class InProcess:
-    """Rounds one after the other in this process."""
+    """Jobs in this process, one after the other, or several at a time in threads.
 
-    def run(self, rounds: Sequence[Round]) -> list[RoundResult]:
-        """Run all rounds."""
-        return [island_round(task) for task in rounds]
+    Args:
+      threads: how many at a time; jobs that spend their time in XLA do not hold each other up.
+    """
+
+    def __init__(self, threads: int = 1):
+        self._threads = threads
+
+    def run(
+        self,
+        call: Callable[[Job], Result],
+        jobs: Sequence[Job],
+        done: Callable[[int, Result], None] = _ignore,
+    ) -> list[Result]:
+        """Run all jobs; if one fails, those not begun are not begun."""
+        results: dict[int, Result] = {}
+        if self._threads == 1:  # here, where an interrupt stops it at once
+            for number, job in enumerate(jobs):
+                results[number] = call(job)
+                done(number, results[number])
+            return list(results.values())
+        with ThreadPoolExecutor(self._threads) as pool:
+            numbers = {pool.submit(call, job): number for number, job in enumerate(jobs)}
+            try:
+                for future in as_completed(numbers):
+                    results[numbers[future]] = future.result()
+                    done(numbers[future], results[numbers[future]])
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [results[number] for number in range(len(jobs))]
 
 
 class WorkerError(RuntimeError):
-    """A round that failed on every attempt."""
+    """A job that failed on every attempt."""
 
 
 class _Attempt(NamedTuple):
-    """A round that a worker is at: which round, the how-manieth try, which worker, until when."""
+    """A job that a worker is at: which job, the how-manieth try, which worker, until when."""
 
-    island: int
+    job: int
     number: int
     worker: int
     deadline: float
 
 
 class RayWorkers:
-    """Rounds on Ray actors, one round a worker at a time.
+    """Jobs on Ray actors, one a worker at a time.
 
     Args:
       count: number of workers.
-      timeout: seconds after which a round counts as hanging and its worker is replaced.
+      timeout: seconds after which a job counts as hanging and its worker is replaced.
       gpus: GPUs that each worker asks for.
-      attempts: how often a round is tried before the campaign gives up.
+      attempts: how often a job is tried before giving up.
       report: told what happened when a worker was replaced.
     """
 
@@ -68,22 +112,27 @@ class RayWorkers:
         self._attempts, self._report = attempts, report
         self._workers = [_new_worker(gpus) for _ in range(count)]
 
-    def run(self, rounds: Sequence[Round]) -> list[RoundResult]:
-        """Run all rounds.
+    def run(
+        self,
+        call: Callable[[Job], Result],
+        jobs: Sequence[Job],
+        done: Callable[[int, Result], None] = _ignore,
+    ) -> list[Result]:
+        """Run all jobs.
 
         Raises:
-          WorkerError: a round failed too often; the message holds the last failure.
+          WorkerError: a job failed too often; the message holds the last failure.
         """
         import ray
 
-        results: dict[int, RoundResult] = {}
-        waiting = [(i, 1) for i in range(len(rounds))]
+        results: dict[int, Result] = {}
+        waiting = [(i, 1) for i in range(len(jobs))]
         idle = list(range(len(self._workers)))
         running: dict[Any, _Attempt] = {}
         while waiting or running:
             while waiting and idle:
                 (index, number), worker = waiting.pop(0), idle.pop(0)
-                future = self._workers[worker].run.remote(rounds[index])
+                future = self._workers[worker].run.remote(call, jobs[index])
                 deadline = time.monotonic() + self._timeout
                 running[future] = _Attempt(index, number, worker, deadline)
             soonest = min(attempt.deadline for attempt in running.values())
@@ -95,30 +144,31 @@ class RayWorkers:
                 idle.append(attempt.worker)
                 result = self._result(future, attempt)
                 if result is None:
-                    waiting.insert(0, (attempt.island, attempt.number + 1))
+                    waiting.insert(0, (attempt.job, attempt.number + 1))
                 else:
-                    results[attempt.island] = result
-        return [results[i] for i in range(len(rounds))]
+                    results[attempt.job] = result[0]
+                    done(attempt.job, result[0])
+        return [results[i] for i in range(len(jobs))]
 
-    def _result(self, future: Any, attempt: _Attempt) -> RoundResult | None:
-        """What a round came to; None if its worker had to be replaced."""
+    def _result(self, future: Any, attempt: _Attempt) -> tuple[Any] | None:
+        """What a job came to; None if its worker had to be replaced."""
         import ray
         from ray import exceptions
 
         try:
-            return ray.get(future, timeout=0)
+            return (ray.get(future, timeout=0),)
         except exceptions.RayTaskError as error:
-            raise WorkerError(f"a round failed on a worker:\n{error}") from error
+            raise WorkerError(f"a job failed on a worker:\n{error}") from error
         except exceptions.GetTimeoutError:
             what = f"hung for {self._timeout:g} s"
         except (exceptions.RayActorError, exceptions.ObjectLostError) as error:
             what = f"died ({type(error).__name__})"
         if attempt.number == self._attempts:
             raise WorkerError(
-                f"the round of island {attempt.island} failed {attempt.number} times; the last "
+                f"job {attempt.job} failed {attempt.number} times; the last "
                 f"worker {what}. Nothing that was committed is lost"
             )
-        self._report(f"a worker {what}; it is replaced and its round is done again")
+        self._report(f"a worker {what}; it is replaced and its job is done again")
         ray.kill(self._workers[attempt.worker], no_restart=True)
         self._workers[attempt.worker] = _new_worker(self._gpus)
         return None
@@ -133,8 +183,8 @@ class RayWorkers:
 class _Worker:
     """What runs on a worker."""
 
-    def run(self, task: Round) -> RoundResult:
-        return island_round(task)
+    def run(self, call: Callable[[Any], Any], job: Any) -> Any:
+        return call(job)
 
     def process_id(self) -> int:
         return os.getpid()
@@ -143,7 +193,7 @@ class _Worker:
 def _new_worker(gpus: float) -> Any:
     import ray
 
-    # Actors are for the state that JAX keeps: what a worker has compiled serves later rounds.
+    # Actors are for the state that JAX keeps: what a worker has compiled serves later jobs.
     return ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(_Worker).remote()
 
 
@@ -155,24 +205,26 @@ def executor(
     timeout: float = 3600.0,
     dashboard: bool = False,
     gpus: float = 0.0,
+    threads: int = 1,
     report: Callable[[str], None] = _log.warning,
 ) -> Iterator[Executor]:
-    """Where to run rounds.
+    """Where to run jobs.
 
     Args:
       workers: 0 runs in this process, unless an address is given; otherwise that many Ray workers.
       address: a Ray cluster to join, such as `auto`; none starts Ray here, on the loopback
         address.
-      timeout: seconds for one round on a worker.
+      timeout: seconds for one job on a worker.
       dashboard: whether a Ray that is started here has its dashboard.
       gpus: GPUs that each worker asks for.
+      threads: jobs at a time where they run in this process.
       report: told when a worker is replaced.
 
     Raises:
       ConnectionError: there is no cluster at the address.
     """
     if not workers and not address:
-        yield InProcess()
+        yield InProcess(threads)
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address:

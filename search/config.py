@@ -8,6 +8,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import tasks
 from metaopt.rules.mutate import MutationWeights
 from search.evaluate import TrainingConfig
 
@@ -123,6 +124,12 @@ class SearchConfig:
         for name in ("islands", "rounds", "capacity"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for training in (self.training, *(stage.training for stage in self.funnel)):
+            for name in filter(tasks.is_held_out, training.tasks):
+                raise ValueError(
+                    f"the task {name!r} is held out: nothing may be selected by it. It may stand "
+                    "in `verdict`; choose another task for the search"
+                )
 
 
 def to_json(config: Any) -> str:

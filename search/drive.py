@@ -1,9 +1,7 @@
 """`metaopt search run`, `resume` and `status`: a campaign from the outside."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +17,7 @@ from search.cluster import executor
 from search.config import to_json
 from search.errors import write_whole
 from search.live import Snapshot, View, panel, view
+from search.stop import Stop
 from search.store import Store
 
 CONFIG = "config.json"
@@ -69,7 +68,7 @@ def status(folder: Path) -> int:
 
 def _drive(store: Store, where: Where) -> int:
     try:
-        with store.locked(), view(store) as shown, _Stop(shown) as stop:
+        with store.locked(), view(store) as shown, Stop(shown.stopping) as stop:
             complete = _advance(store, where, shown, stop)
             if complete:
                 finish.finish(store, shown.say)
@@ -89,7 +88,7 @@ def _drive(store: Store, where: Where) -> int:
     return 0
 
 
-def _advance(store: Store, where: Where, shown: View, stop: "_Stop") -> bool:
+def _advance(store: Store, where: Where, shown: View, stop: Stop) -> bool:
     finish.begin(store, shown.say)
     written = -1.0
 
@@ -102,51 +101,8 @@ def _advance(store: Store, where: Where, shown: View, stop: "_Stop") -> bool:
 
     on_gpus = store.config().training.resolved_engine() == "device"
     options = where._asdict() | {"gpus": float(on_gpus), "report": shown.say}
-    with stop.after_the_round(), executor(**options) as workers:
+    with stop.patiently(), executor(**options) as workers:
         return advance(store, workers, observe, stop.asked)
-
-
-class _Stop:
-    """What Ctrl-C and SIGTERM do: stop at once, but between rounds where rounds run.
-
-    A second signal always stops at once, and a third lets the system end the process.
-    """
-
-    def __init__(self, shown: View):
-        self._shown = shown
-        self._asked = self._patient = False
-        self._before: dict[int, Any] = {}
-
-    def asked(self) -> bool:
-        """Whether to stop."""
-        return self._asked
-
-    @contextmanager
-    def after_the_round(self) -> Iterator[None]:
-        """Inside, the first signal only makes `asked` true."""
-        self._patient = True
-        try:
-            yield
-        finally:
-            self._patient = False
-
-    def __enter__(self) -> "_Stop":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, _: object) -> None:
-        if self._patient and not self._asked:
-            self._asked = True
-            self._shown.stopping()
-            return
-        self._asked = True
-        signal.signal(number, signal.SIG_DFL)
-        raise KeyboardInterrupt
 
 
 # ---------------------------------------------------------------- the end

@@ -17,6 +17,7 @@ from search import report_plots as plots
 from search.config import SearchConfig
 from search.errors import write_whole
 from search.export import Winner, describe
+from search.figures import THEMES
 from search.store import Candidate, RoundRecord, Store
 
 PAGE = Path("report") / "index.html"
@@ -126,7 +127,7 @@ def gather(store: Store) -> Report:
 
 def _figures(report: Report) -> dict[str, bytes]:
     figures: dict[str, bytes] = {}
-    for suffix, theme in plots.THEMES.items():
+    for suffix, theme in THEMES.items():
         if len(report.fitness):
             cost = report.config.training.trainings_per_candidate
             curve = plots.search_curve(theme, report.fitness, cost, report.lines)

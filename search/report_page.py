@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import html
 import itertools
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metaopt.rules.mutate import KINDS
+from search.document import document, header, picture, section, table, text
 from search.evolve import Counts
 from search.live import duration
 from search.report_code import difference, highlighted
@@ -35,78 +34,11 @@ def page(report: Report) -> str:
         _fame(report),
         _configuration(report),
     ]
-    title = f"{report.title} · metaopt campaign"
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{_text(title)}</title>",
-            f"<style>{STYLE}</style>",
-            "</head>",
-            "<body>",
-            "<main>",
-            _head(report),
-            *(section for section in sections if section),
-            "</main>",
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
-
-
-def _text(value: Any) -> str:
-    """Escaped: names and rules may hold anything."""
-    return html.escape(str(value))
+    return document(f"{report.title} · metaopt campaign", STYLE, _head(report), *sections)
 
 
 def _signed(value: float) -> str:
     return f"{value:+.4f}".replace("-", "−")
-
-
-def _section(title: str, *parts: str) -> str:
-    name = title.lower().replace(" ", "-")
-    return "\n".join([f'<section id="{name}">', f"<h2>{_text(title)}</h2>", *parts, "</section>"])
-
-
-def _picture(report: Report, name: str, meaning: str, caption: str) -> str:
-    """A figure inside the page, light or dark as the reader's system is."""
-
-    def data(suffix: str) -> str:
-        return "data:image/png;base64," + base64.b64encode(
-            report.figures[f"{name}{suffix}.png"]
-        ).decode("ascii")
-
-    return (
-        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{data("-dark")}">'
-        f'<img src="{data("")}" alt="{_text(meaning)}"></picture>'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str] | str], numbers: Sequence[int]) -> str:
-    """A table of cells that are HTML already; the columns `numbers` are aligned as such.
-
-    A row may also be a string, the whole row's HTML.
-    """
-
-    def cells(tag: str, row: Sequence[str]) -> str:
-        return "".join(
-            f"<{tag}{' class=n' if i in numbers else ''}>{cell}</{tag}>"
-            for i, cell in enumerate(row)
-        )
-
-    body = "\n".join(
-        row if isinstance(row, str) else f"<tr>{cells('td', row)}</tr>" for row in rows
-    )
-    return (
-        f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
 
 
 # ---------------------------------------------------------------- sections
@@ -117,7 +49,7 @@ def _head(report: Report) -> str:
     config = report.config
     done = report.records[-1].number if report.records else 0
     state = "finished" if report.verdict else f"{done} of {config.rounds} rounds so far"
-    facts = [_text(config.evolution.method), f"seed {config.seed}", state]
+    facts = [text(config.evolution.method), f"seed {config.seed}", state]
     if report.records:
         ended = time.gmtime(report.records[-1].committed_at)
         facts.append(time.strftime("%Y-%m-%d %H:%M UTC", ended))
@@ -132,11 +64,7 @@ def _head(report: Report) -> str:
         (f"{total.steps:,}", "optimizer steps"),
         (duration(sum(record.seconds for record in report.records)), "spent in rounds"),
     ]
-    shown = "".join(f"<div><dd>{value}</dd><dt>{_text(name)}</dt></div>" for value, name in tiles)
-    return (
-        f'<header><p class="kind">metaopt campaign</p><h1>{_text(report.title)}</h1>'
-        f'<p class="facts">{" · ".join(facts)}</p><dl class="tiles">{shown}</dl></header>'
-    )
+    return header("metaopt campaign", report.title, facts, tiles)
 
 
 def _search(report: Report) -> str:
@@ -144,20 +72,20 @@ def _search(report: Report) -> str:
         return ""
     tasks = ", ".join(report.config.training.tasks)
     lines = ", ".join(
-        f"{_text(row['name'])} at learning rate {row['rate']:g} and weight decay "
+        f"{text(row['name'])} at learning rate {row['rate']:g} and weight decay "
         f"{row['weight_decay']:g}"
         for row in report.baselines
     )
     tuned = f" Tuned on the same tasks: {lines}." if lines else ""
     hidden = f" {report.hidden:,} candidates lie below the range shown." if report.hidden else ""
-    return _section(
+    return section(
         "Search",
-        _picture(
-            report,
+        picture(
+            report.figures,
             "search",
             "Best fitness so far, and each candidate's, over trainings",
             "Each dot is a candidate; fitness is 1 − loss / trivial loss on the validation data of "
-            f"{_text(tasks)}.{tuned}{hidden}",
+            f"{text(tasks)}.{tuned}{hidden}",
         ),
     )
 
@@ -173,9 +101,9 @@ def _verdict(report: Report) -> str:
         of_task = [row for row in verdict["rows"] if row["task"] == task]
         lowest = min(row["loss"] for row in of_task)
         columns = len(head) + accurate
-        rows.append(f"<tr class=group><th colspan={columns}><code>{_text(task)}</code></th></tr>")
+        rows.append(f"<tr class=group><th colspan={columns}><code>{text(task)}</code></th></tr>")
         for row in of_task:
-            cells = [_text(row["name"]), f"{row['rate']:.3g}"]
+            cells = [text(row["name"]), f"{row['rate']:.3g}"]
             cells += [f"{row['loss']:.4f}", f"{row['spread']:.4f}"]
             if accurate:
                 share = row.get("accuracy")
@@ -183,9 +111,9 @@ def _verdict(report: Report) -> str:
             if row["loss"] == lowest:
                 cells = [f"<b>{cell}</b>" for cell in cells]
             rows.append(cells)
-    return _section(
+    return section(
         "Verdict",
-        _table([*head, "accuracy"] if accurate else head, rows, range(1, 5)),
+        table([*head, "accuracy"] if accurate else head, rows, range(1, 5)),
         f"<p class=note>Loss on test data after training, mean and standard deviation over "
         f"{verdict['seeds']} seeds that neither the search nor the tuning used. Each rule trains "
         "at the learning rate that did best for it on validation data, among equally many. "
@@ -198,13 +126,13 @@ def _winner(report: Report) -> str:
         return ""
     title = "Winner" if report.winner.final else "Best rule so far"
     equations = "".join(f"<div>{line}</div>" for line in report.equations)
-    return _section(
+    return section(
         title,
         f"<pre><code>{highlighted(report.winner.rule.rstrip())}</code></pre>",
         f'<div class="equations">{equations}</div>',
         "<p class=note>The same as equations, simplified without changing what it computes: "
         "parameters <i>w</i>, gradient <i>g</i>, learning rate <i>η</i>, which follows the "
-        f"{_text(report.config.training.schedule)} schedule; divisors are guarded by "
+        f"{text(report.config.training.schedule)} schedule; divisors are guarded by "
         "<i>ε</i> = 10<sup>−8</sup>.</p>",
         "<details><summary>As Optax code</summary>"
         f"<pre><code>{highlighted(report.source.rstrip())}</code></pre>"
@@ -223,14 +151,14 @@ def _ancestry(report: Report) -> str:
         colour = "up" if gain > 0 else "down"
         steps.append(
             f"<li><p><b>{after.fitness:.4f}</b> <span class={colour}>{_signed(gain)}</span> "
-            f"<span class=faint>{_text(_kind(after))} · round {after.round} · island "
+            f"<span class=faint>{text(_kind(after))} · round {after.round} · island "
             f"{after.island + 1}</span></p>{difference(before.rule, after.rule)}</li>"
         )
     first = (
         f"<li><p><b>{line[0].fitness:.4f}</b> <span class=faint>the start program</span></p>"
         f"<pre><code>{highlighted(line[0].rule.rstrip())}</code></pre></li>"
     )
-    return _section(
+    return section(
         "Ancestry",
         f"<p class=note>From the start program to the winner in {len(line) - 1} "
         f"step{'s' if len(line) > 2 else ''}, each with its fitness and its change. Only changes "
@@ -251,13 +179,13 @@ def _fates(report: Report) -> str:
     counts = fate_counts(total)
     whole = max(1, sum(counts))
     rows = [
-        (_text(name), f"{count:,}", f"{100 * count / whole:.1f} %")
+        (text(name), f"{count:,}", f"{100 * count / whole:.1f} %")
         for name, count in zip(FATES, counts, strict=True)
     ]
-    return _section(
+    return section(
         "Where candidates were lost",
-        _picture(report, "fates", "What became of the programs, over the rounds", ""),
-        _table(("what became of it", "programs", "share"), rows, (1, 2)),
+        picture(report.figures, "fates", "What became of the programs, over the rounds", ""),
+        table(("what became of it", "programs", "share"), rows, (1, 2)),
     )
 
 
@@ -265,9 +193,9 @@ def _throughput(report: Report) -> str:
     if "throughput.png" not in report.figures:
         return ""
     caption = "The first round, and the first after a resume, include the time to compile."
-    return _section(
+    return section(
         "Throughput",
-        _picture(report, "throughput", "Programs and trainings a second over time", caption),
+        picture(report.figures, "throughput", "Programs and trainings a second over time", caption),
     )
 
 
@@ -278,13 +206,13 @@ def _funnel(report: Report) -> str:
             (str(rank), f"{row['fitness']:.4f}", f"{row['spread']:.4f}", _rule_cell(row["rule"]))
             for rank, row in enumerate(stage["rows"], 1)
         ]
-        tasks = ", ".join(f"<code>{_text(task)}</code>" for task in stage["tasks"])
+        tasks = ", ".join(f"<code>{text(task)}</code>" for task in stage["tasks"])
         seeds = f"{stage['seeds']} seed{'s' if stage['seeds'] != 1 else ''}"
         parts.append(
             f"<h3>Stage {i}</h3><p class=note>{stage['steps']:,} steps, {seeds}: {tasks}</p>"
         )
-        parts.append(_table(("", "fitness", "± s.d.", "rule"), rows, (0, 1, 2)))
-    return _section("Funnel", *parts) if parts else ""
+        parts.append(table(("", "fitness", "± s.d.", "rule"), rows, (0, 1, 2)))
+    return section("Funnel", *parts) if parts else ""
 
 
 def _fame(report: Report) -> str:
@@ -300,11 +228,11 @@ def _fame(report: Report) -> str:
         )
         for rank, row in enumerate(report.fame, 1)
     ]
-    return _section(
+    return section(
         "Hall of fame",
         f"<p class=note>The {len(rows)} fittest of {len(report.fitness):,} different candidates."
         "</p>",
-        _table(("", "fitness", "round", "island", "rule"), rows, (0, 1, 2, 3)),
+        table(("", "fitness", "round", "island", "rule"), rows, (0, 1, 2, 3)),
     )
 
 
@@ -320,18 +248,18 @@ def _rule_cell(rule: str) -> str:
 
 def _configuration(report: Report) -> str:
     rows = [
-        (f"<code>{_text(key)}</code>", _value(value))
+        (f"<code>{text(key)}</code>", _value(value))
         for key, value in _flat(dataclasses.asdict(report.config))
     ]
-    return _section("Configuration", _table(("key", "value"), rows, ()))
+    return section("Configuration", table(("key", "value"), rows, ()))
 
 
 def _value(value: Any) -> str:
     if isinstance(value, str) and "\n" in value:
         return f"<pre><code>{highlighted(value.strip())}</code></pre>"
     if isinstance(value, (list, tuple)):
-        return _text(", ".join(map(_short, value)) or "none")
-    return _text(_short(value))
+        return text(", ".join(map(_short, value)) or "none")
+    return text(_short(value))
 
 
 def _short(value: Any) -> str:

@@ -1,48 +1,19 @@
 """The figures of a report, as PNG."""
 
-import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from search.evolve import Counts
+from search.figures import Theme, blank, dress, png, side_labels, single, thousands
 from search.store import RoundRecord
 
-WIDTH, DPI = 7.2, 200
 _BARS = 60
 """At most so many bars; beyond, several rounds share one."""
 
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours: of the page, and Okabe and Ito's, which colour-blind people can tell apart."""
-
-    page: str
-    ink: str
-    faint: str
-    grid: str
-    best: str
-    lines: tuple[str, ...]
-    fates: tuple[str, ...]
-
-
-LIGHT = Theme(
-    "#ffffff", "#1d2127", "#69717d", "#e6e8eb", "#0072b2",
-    ("#69717d", "#d55e00", "#009e73"),
-    ("#0072b2", "#56b4e9", "#d55e00", "#c9ced6", "#e69f00"),
-)  # fmt: skip
-DARK = Theme(
-    "#14171c", "#e4e7eb", "#98a1ad", "#2b3038", "#56b4e9",
-    ("#98a1ad", "#e8834a", "#2fc29b"),
-    ("#56b4e9", "#2a78a8", "#e8834a", "#4a515c", "#e6b04a"),
-)  # fmt: skip
-THEMES = {"": LIGHT, "-dark": DARK}
-"""Theme by the suffix of its files' names."""
 
 FATES = ("trained to the end", "stopped: learned nothing", "diverged", "duplicate", "illegal")
 
@@ -54,7 +25,7 @@ def search_curve(
     lines: Sequence[tuple[str, float]],
 ) -> bytes:
     """Best fitness so far and every candidate over trainings, with horizontal reference lines."""
-    figure, axes = _figure(theme, 3.7)
+    figure, axes = single(theme, 3.7)
     trainings = per_candidate * np.arange(1, len(fitness) + 1)
     best = np.maximum.accumulate(fitness)
     low, high = _window(fitness, [value for _, value in lines])
@@ -64,18 +35,18 @@ def search_curve(
         markeredgewidth=0, rasterized=True,
     )  # fmt: skip
     axes.step(trainings, best, where="post", color=theme.best, linewidth=1.8)
-    labels = [("best so far", float(best[-1]), theme.best)]
+    labels = [(f"best so far  {best[-1]:.4f}", float(best[-1]), theme.best)]
     for i, (name, value) in enumerate(lines):
         colour = theme.lines[i % len(theme.lines)]
         axes.axhline(value, color=colour, linewidth=1.2, linestyle=("--", "-", "-.")[i % 3])
-        labels.append((name, value, colour))
+        labels.append((f"{name}  {value:.4f}", value, colour))
     axes.set_ylim(low, high)
     axes.set_xlim(0, max(2, trainings[-1]))
-    _side_labels(axes, labels)
+    side_labels(axes, labels, upward=True)
     axes.set_xlabel("trainings")
     axes.set_ylabel("fitness on validation data")
-    axes.xaxis.set_major_formatter(_thousands())
-    return _png(figure)
+    axes.xaxis.set_major_formatter(thousands())
+    return png(figure)
 
 
 def hidden_below(fitness: np.ndarray, lines: Sequence[tuple[str, float]]) -> int:
@@ -86,7 +57,7 @@ def hidden_below(fitness: np.ndarray, lines: Sequence[tuple[str, float]]) -> int
 
 def fates(theme: Theme, records: Sequence[RoundRecord]) -> bytes:
     """What became of the programs generated, as shares over the rounds."""
-    figure, axes = _figure(theme, 3.1)
+    figure, axes = single(theme, 3.1)
     bins = _bins(records)
     shares = np.array([fate_counts(counts) for _, counts, _ in bins], float)
     shares *= 100 / np.maximum(1, shares.sum(axis=1, keepdims=True))
@@ -111,7 +82,7 @@ def fates(theme: Theme, records: Sequence[RoundRecord]) -> bytes:
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_color(theme.ink)
-    return _png(figure)
+    return png(figure)
 
 
 def throughput(theme: Theme, records: Sequence[RoundRecord]) -> bytes:
@@ -133,12 +104,12 @@ def throughput(theme: Theme, records: Sequence[RoundRecord]) -> bytes:
         axes.set_ylim(0, 1.15 * rate.max() if rate.max() else 1)
         axes.set_xlim(0, edges[-1])
         axes.set_ylabel(f"{name} a second")
-        axes.yaxis.set_major_formatter(_thousands())
+        axes.yaxis.set_major_formatter(thousands())
         axes.yaxis.set_major_locator(MaxNLocator(4))
     upper.tick_params(labelbottom=False)
     lower.set_xlabel(f"{unit} in rounds")
     figure.align_ylabels([upper, lower])
-    return _png(figure)
+    return png(figure)
 
 
 def fate_counts(counts: Counts) -> tuple[int, ...]:
@@ -175,67 +146,16 @@ def _bins(records: Sequence[RoundRecord]) -> list[tuple[tuple[int, int], Counts,
     ]
 
 
-def _side_labels(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None:
-    """Name lines at the right edge, moved apart where they would overlap."""
-    low, high = axes.get_ylim()
-    gap = 0.062 * (high - low)
-    place = -np.inf
-    for name, value, colour in sorted(labels, key=lambda label: label[1]):
-        place = max(value, place + gap)
-        axes.annotate(
-            f"{name}  {value:.4f}", (1.0, place), xycoords=("axes fraction", "data"),
-            xytext=(6, 0), textcoords="offset points", va="center", fontsize=8.5, color=colour,
-            annotation_clip=False,
-        )  # fmt: skip
-
-
 def _time_unit(seconds: float) -> tuple[str, float]:
     if seconds < 300:
         return "seconds", 1.0
     return ("minutes", 60.0) if seconds < 3 * 3600 else ("hours", 3600.0)
 
 
-def _figure(theme: Theme, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, height), facecolor=theme.page, layout="constrained")
-    axes = figure.add_subplot()
-    _dress(axes, theme)
-    return figure, axes
-
-
 def _figure_of_two(theme: Theme) -> tuple[Figure, Axes, Axes]:
-    figure = Figure(figsize=(WIDTH, 3.6), facecolor=theme.page, layout="constrained")
+    figure = blank(theme, 3.6)
     upper = figure.add_subplot(2, 1, 1)
     lower = figure.add_subplot(2, 1, 2)
     for axes in (upper, lower):
-        _dress(axes, theme)
+        dress(axes, theme)
     return figure, upper, lower
-
-
-def _dress(axes: Axes, theme: Theme) -> None:
-    axes.set_facecolor(theme.page)
-    axes.spines[["top", "right"]].set_visible(False)
-    for spine in axes.spines.values():
-        spine.set_color(theme.faint)
-        spine.set_linewidth(0.7)
-    axes.tick_params(colors=theme.faint, labelsize=8.5, width=0.7, length=3)
-    axes.xaxis.label.set(color=theme.ink, fontsize=9)
-    axes.yaxis.label.set(color=theme.ink, fontsize=9)
-    axes.grid(axis="y", color=theme.grid, linewidth=0.7)
-    axes.set_axisbelow(True)
-
-
-def _thousands() -> FuncFormatter:
-    def text(value: float, _: object) -> str:
-        return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:g}"
-
-    return FuncFormatter(text)
-
-
-def _png(figure: Figure) -> bytes:
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    # No software version inside: the same campaign gives the same bytes.
-    figure.savefig(
-        buffer, format="png", dpi=DPI, facecolor=figure.get_facecolor(), metadata={"Software": None}
-    )
-    return buffer.getvalue()

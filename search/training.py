@@ -1,14 +1,13 @@
 """What it means to train with a rule, shared by both engines: jobs, outcomes, the schedule."""
 
 import enum
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import tasks
 from metaopt.rules.genome import Genome, Layout
-
-SCHEDULES = ("constant", "linear", "cosine")
 
 
 class Status(enum.IntEnum):
@@ -84,20 +83,49 @@ DIVERGED_AT = 10.0
 
 
 def schedule(name: str, steps: int) -> np.ndarray:
-    """The learning rate's course as factors of its peak, float32 `(steps,)`.
-
-    `constant` is 1; `linear` is 1 - k/steps; `cosine` is (1 + cos(pi k/steps))/2, at step k = 0, 1,
-    ...
+    """The learning rate's course as factors of its peak, float32 `(steps,)`, at steps 0, 1, ...
 
     Raises:
       ValueError: unknown name.
     """
-    progress = np.arange(steps) / steps
-    courses = {
-        "constant": np.ones(steps),
-        "linear": 1 - progress,
-        "cosine": (1 + np.cos(np.pi * progress)) / 2,
-    }
-    if name not in courses:
+    if name not in COURSES:
         raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}")
-    return courses[name].astype(np.float32)
+    return COURSES[name](np.arange(steps) / steps).astype(np.float32)
+
+
+# ---------------------------------------------------------------- courses of the learning rate
+
+_WARMUP, _DECAY = 0.05, 0.2
+
+
+def _constant(progress: Any) -> Any:
+    """1."""
+    return progress * 0 + 1
+
+
+def _linear(progress: Any) -> Any:
+    """1 - p."""
+    return 1 - progress
+
+
+def _cosine(progress: Any) -> Any:
+    """(1 + cos(pi p)) / 2. Loshchilov and Hutter, arXiv 1608.03983, without restarts."""
+    xp = progress.__array_namespace__()
+    return (1 + xp.cos(xp.pi * progress)) / 2
+
+
+def _warmup_stable_decay(progress: Any) -> Any:
+    """Up over the first 5 %, down over the last 20 %, straight. Hu et al., arXiv 2404.06395."""
+    xp = progress.__array_namespace__()
+    return xp.clip(xp.minimum(progress / _WARMUP, (1 - progress) / _DECAY), 0, 1)
+
+
+COURSES: Mapping[str, Callable[[Any], Any]] = {
+    "constant": _constant,
+    "linear": _linear,
+    "cosine": _cosine,
+    "wsd": _warmup_stable_decay,
+}
+"""Name -> factor of the learning rate's peak, by the fraction p of steps done (numpy or jax)."""
+
+SCHEDULES = tuple(COURSES)

@@ -1,7 +1,7 @@
 """What language models share: windows of a text, to train on and to be judged by.
 
-The loss is the mean cross-entropy in nats a byte. Held-out sets are windows at even distances over
-the validation or test part of the text.
+The loss is the mean cross-entropy in nats a token, which is a byte or a word. Held-out sets are
+windows at even distances over the validation or test part of the text.
 """
 
 from typing import Literal
@@ -16,7 +16,7 @@ from tasks.data import Array, Corpus, Examples
 from tasks.supervised import frequency_loss, supervised_task
 
 # The standard error of a held-out loss is then about 1%; a search evaluates as often as it trains.
-_EVALUATED_BYTES = 4096
+_EVALUATED_TOKENS = 4096
 
 
 def text_task(
@@ -27,16 +27,16 @@ def text_task(
     batch_size: int,
     predict: Literal["last", "all"],
 ) -> Task:
-    """A language-modelling task on windows of `context` bytes.
+    """A language-modelling task on windows of `context` tokens.
 
     Args:
       name: the task's name.
       network: int32 (n, context) -> logits (n, vocabulary) to predict the last, (n, context,
         vocabulary) to predict all.
       corpus: the text.
-      context: bytes a window.
+      context: tokens a window.
       batch_size: windows a batch, drawn uniformly with replacement.
-      predict: `"last"`, the byte after the window; `"all"`, the byte after each byte of the window.
+      predict: `"last"`, the token after the window; `"all"`, that after each token of the window.
     """
     labels_a_window = 1 if predict == "last" else context
 
@@ -48,7 +48,7 @@ def text_task(
         return Examples(windows[:, :-1], labels)
 
     def held_out(tokens: Array) -> Examples[Array]:
-        windows = even_windows(tokens, context + 1, _EVALUATED_BYTES // labels_a_window)
+        windows = even_windows(tokens, context + 1, _EVALUATED_TOKENS // labels_a_window)
         labels = windows[:, -1] if predict == "last" else windows[:, 1:]
         return Examples(windows[:, :-1], labels)
 

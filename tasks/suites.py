@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tasks import held_out
+from tasks.augment import Augmented
 from tasks.base import Task, TaskConfig
 from tasks.families import FAMILIES
 from tasks.families.conv import ConvNet
@@ -54,6 +55,10 @@ TASKS: Mapping[str, TaskConfig] = {
 """Every named task: name -> configuration."""
 
 
+HELD_OUT = "held_out"
+"""The suite of which every version is for final comparisons only."""
+
+
 class UnknownNameError(KeyError):
     """A name that a table lacks; the message names the nearest ones."""
 
@@ -92,8 +97,18 @@ def families() -> Mapping[str, type[TaskConfig]]:
 
 
 def family(config: TaskConfig) -> str:
-    """The name of a configuration's family."""
-    return next(name for name, kind in FAMILIES.items() if isinstance(config, kind))
+    """The name of a configuration's family; a variation has that of what it varies."""
+    base = config.base if isinstance(config, Augmented) else config
+    return next(name for name, kind in FAMILIES.items() if type(base) is kind)
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a task is for final comparisons only: nothing may be selected by it."""
+    return any(
+        name in members
+        for suite, members in SUITES.items()
+        if suite.rpartition("_v")[0] == HELD_OUT
+    )
 
 
 def resolve_suite(name: str) -> str:

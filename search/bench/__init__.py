@@ -1,1 +1,1 @@
-"""`metaopt bench`: optimizers compared fairly, with equal budgets for tuning, at the end of training."""
+"""`metaopt bench`: optimizers compared with equal budgets for tuning, at the end of training."""

@@ -42,11 +42,13 @@ class Setting(NamedTuple):
 class Trials(NamedTuple):
     """All trials of one optimizer on one task in one setting: T trials, S seeds, P points.
 
-    Losses are as measured: NaN or infinite where a training diverged.
+    Losses are as measured. A training diverged if any of its losses is NaN or infinite. Seed s is
+    the same initial parameters and the same batches for all trials of all optimizers.
 
     Attributes:
       hyperparameters: name -> float64 (T,); `learning_rate` is among them.
-      steps: int32 (P,), the steps after which losses were measured; the last is the end.
+      steps: int32 (P,), the steps after which losses were measured, ascending from above 0; the
+        last is the end.
       training: float32 (T, S, P), mean training loss of the steps since the point before.
       validation: float32 (T, S, P), loss on the validation split.
       test: float32 (T, S), loss on the test split at the end.
@@ -98,7 +100,7 @@ class Results:
 
 
 class Interval(NamedTuple):
-    """An estimate with its 95 % confidence interval."""
+    """An estimate with its 95 % confidence interval, which includes it."""
 
     value: float
     low: float
@@ -108,32 +110,40 @@ class Interval(NamedTuple):
 class Outcome(NamedTuple):
     """One optimizer on one task in one setting, at its best trial.
 
-    The best trial has the lowest mean final validation loss over seeds; a seed that diverged, or
-    ended above the trivial loss, counts there and in `score` with the trivial loss.
+    The best trial has the lowest mean final validation loss over seeds, the first of those that
+    tie. A seed that diverged counts, there and in all that compares optimizers, with the trivial
+    loss throughout, and so does any loss above it. A curve is the mean of that over seeds.
 
     Attributes:
       trial: index of the best trial.
       hyperparameters: its hyperparameters.
-      at_edge: whether its learning rate is the lowest or highest tried.
+      at_edge: whether its learning rate is the lowest or highest tried; not if one was tried.
       validation: mean final validation loss of its seeds that did not diverge; NaN if all did.
       test: mean final test loss of its seeds that did not diverge; NaN if all did.
-      spread: sample standard deviation of that; 0 for one seed.
+      spread: sample standard deviation of that; 0 for one seed, NaN for none.
       diverged: seeds of the best trial that diverged.
       diverged_all: trainings that diverged, of all trials and seeds.
       trainings: how many there were.
       score: mean over seeds of min(test loss, trivial loss) / trivial loss, in [0, 1]; less is
         better.
       scores: the same seed by seed.
-      target_steps: steps its best trial (mean validation curve over seeds, running minimum) needs
-        to reach the reference optimizer's tuned final validation loss; infinite if it never does.
-      speedup: steps of the training / `target_steps` if the target is reached; else steps that the
-        reference needs to reach this optimizer's final loss / steps of the training, below 1.
+      target_steps: steps that its best trial's validation curve needs to reach the lowest point of
+        the reference's; infinite if it never does.
+      speedup: steps of the training / `target_steps` if it gets below the reference's lowest; if it
+        does not get there, steps that the reference needs to reach this optimizer's lowest / steps
+        of the training, below 1; if both get equally low, the ratio of the steps that they need. It
+        is 1 for the reference itself.
       velo_speedup: the normalized speed-up of the VeLO paper: steps that the reference's lower
-        envelope over all its trials and lengths (seed mean of training loss, smoothed, running
-        minimum) needs to reach this optimizer's final training loss, over this training's steps.
-      velo_at_least: whether the envelope never got there, so that `velo_speedup` is a lower bound.
+        envelope over all its trials and lengths with this schedule (training curve, smoothed,
+        running minimum) needs to reach this optimizer's final training loss, over this training's
+        steps. It is at most 1 for the reference itself.
+      velo_at_least: whether the envelope never got there, so that `velo_speedup`, then with the
+        steps of the reference's longest training, is a lower bound.
       tolerance: decades of learning rate over which the score (mean over seeds, best over the other
-        hyperparameters) stays within 0.05 of the best: how forgiving the optimizer is.
+        hyperparameters, between two rates linear in their logarithm) is within 0.05 of the best:
+        how forgiving the optimizer is.
+
+    What needs the reference is NaN where it has not been trained.
     """
 
     trial: int
@@ -155,14 +165,14 @@ class Outcome(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """One optimizer over all tasks of a setting.
+    """One optimizer over the tasks of a setting that all optimizers were trained on.
 
     Attributes:
       rank: mean over tasks of its rank by `score` (1 is best, ties share); the interval is from a
         bootstrap over tasks and seeds.
       score: mean over tasks; interval likewise.
       speedup: geometric mean of `Outcome.speedup`; interval from a bootstrap over tasks.
-      wins: tasks where it has the lowest score.
+      wins: tasks where it has the lowest score, shared or not, if that is below 1.
       diverged: trainings that diverged, of `trainings`.
       trainings: how many trainings there were.
       tolerance: median over tasks, in decades.
@@ -188,7 +198,7 @@ class Claim(NamedTuple):
       better: tasks where the first has the lower score.
       worse: tasks where it has the higher.
       difference: mean over tasks of score(second) - score(first), with a bootstrap interval.
-      p: two-sided p-value of a paired test over tasks.
+      p: two-sided p-value of Wilcoxon's signed-rank test over tasks.
       p_adjusted: after Holm's correction for all claims of the setting.
     """
 
@@ -205,6 +215,9 @@ class Claim(NamedTuple):
 class Summary:
     """What a benchmark concludes.
 
+    Standings, claims and profiles are about the tasks that all optimizers were trained on in a
+    setting; a setting without such tasks has none.
+
     Attributes:
       results: what it is made from.
       reference: optimizer that speed-ups are measured against.
@@ -213,8 +226,8 @@ class Summary:
       claims: by setting: every pair of optimizers.
       profiles: by setting: x (K,), ascending from 1, and for each optimizer the fraction of tasks
         (K,) that it solves within x times the steps of the fastest (Dolan and More); a task is
-        solved when the best trial's mean validation curve comes within 5 % of the way from the
-        initial to the best loss found by anyone.
+        solved when the best trial's validation curve comes within 5 % of the way from the initial
+        (or the trivial, if that is lower) to the lowest loss of any optimizer's best trial.
     """
 
     results: Results

@@ -36,16 +36,16 @@ class Dataset(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """A text as token ids, cut into three contiguous parts.
+    """A text as token ids, cut into contiguous parts.
 
-    The parts are uint8 (length,) with values in [0, len(vocabulary)); id i stands for the byte
-    `vocabulary[i]`.
+    The parts are uint8 or uint16 (length,) with values in [0, len(vocabulary)); id i stands for
+    `vocabulary[i]`, a byte or a word.
     """
 
     train: Array
     validation: Array
     test: Array
-    vocabulary: bytes
+    vocabulary: bytes | tuple[str, ...]
 
 
 def stratified_split(

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from tasks.data import tables, text
+from tasks.data import files, mnist1d, photographs, tables, text
 from tasks.data.arrays import Corpus, Dataset
 
 IMAGES: Mapping[str, Callable[[], Dataset]] = {
     "digits": tables.digits,
+    "mnist1d": mnist1d.mnist1d,
+    **photographs.PATCHES,
+    "fashion_mnist": files.fashion_mnist,
+    "cifar10": files.cifar10,
 }
 """Labelled images: inputs are float32 (n, height, width, channels)."""
 
@@ -21,6 +25,10 @@ LABELLED: Mapping[str, Callable[[], Dataset]] = {
 
 CORPORA: Mapping[str, Callable[[], Corpus]] = {
     "kjv": text.king_james,
+    "kjv_words": partial(text.king_james_words, 512),
+    "web": text.web,
+    "web_words": partial(text.web_words, 512),
+    "lm1b": files.lm1b,
 }
 """The texts."""
 

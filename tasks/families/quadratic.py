@@ -124,13 +124,27 @@ def sample(config: Quadratic) -> tuple[Array, Array, Array]:
       In float64: the spectrum s (d,), ascending; the rotation Q (d, d); the minimum c (d,).
     """
     generator = np.random.Generator(np.random.PCG64(config.seed))
-    dimension = config.dimension
-    exponents = np.sort(generator.uniform(-1.0, 0.0, dimension))
-    exponents[0], exponents[-1] = -1.0, 0.0
-    spectrum = config.condition_number**exponents
-    factor, triangle = np.linalg.qr(generator.standard_normal((dimension, dimension)))
-    # Without the signs, Q is not uniform over rotations and depends on the LAPACK at hand.
-    rotation = factor * np.sign(np.diag(triangle))[None, :]
-    center = generator.standard_normal(dimension)
+    spectrum = random_spectrum(generator, config.dimension, config.condition_number)
+    rotation = random_rotation(generator, config.dimension)
+    center = generator.standard_normal(config.dimension)
     origin_loss = 0.5 * np.sum(spectrum * (center @ rotation) ** 2)
     return spectrum, rotation, center / np.sqrt(origin_loss)
+
+
+def random_spectrum(
+    generator: np.random.Generator, dimension: int, condition_number: float
+) -> Array:
+    """Eigenvalues (dimension,), ascending and log-uniform in [1 / condition_number, 1].
+
+    Both ends are present; a single eigenvalue is 1.
+    """
+    exponents = np.sort(generator.uniform(-1.0, 0.0, dimension))
+    exponents[0], exponents[-1] = -1.0, 0.0
+    return condition_number**exponents
+
+
+def random_rotation(generator: np.random.Generator, dimension: int) -> Array:
+    """An orthogonal matrix (dimension, dimension), uniform over them."""
+    factor, triangle = np.linalg.qr(generator.standard_normal((dimension, dimension)))
+    # Without the signs, Q is not uniform over rotations and depends on the LAPACK at hand.
+    return factor * np.sign(np.diag(triangle))[None, :]

@@ -1,4 +1,4 @@
-"""Small causal Transformers on bytes."""
+"""Small causal Transformers on text."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tasks import data
+from tasks.attention import Block
 from tasks.base import Task
 from tasks.language import text_task
 from tasks.layers import Embedding
@@ -17,7 +18,7 @@ from tasks.sampling import choice, log_uniform_int
 
 @dataclass(frozen=True)
 class TextTransformer:
-    """A causal Transformer: every byte of a window from the bytes before it.
+    """A causal Transformer: every token of a window from the tokens before it.
 
     Blocks are pre-norm, with learned positions and a GELU layer four times as wide; no dropout, no
     weight tying.
@@ -30,7 +31,7 @@ class TextTransformer:
       layers: number of blocks.
       width: size of the residual stream, a multiple of `heads`.
       heads: attention heads.
-      context: bytes of a window.
+      context: tokens of a window, bytes or words as the corpus has them.
       batch_size: windows a batch; a batch is `Examples` of two int32 (batch_size, context), inputs
         and labels.
 
@@ -74,23 +75,6 @@ class TextTransformer:
             context=log_uniform_int(generator, 8, 32),
             batch_size=log_uniform_int(generator, 4, 16),
         )
-
-
-class Block(nn.Module):
-    """One pre-norm Transformer block on (n, context, width)."""
-
-    heads: int
-
-    @nn.compact
-    def __call__(self, stream: jax.Array) -> jax.Array:
-        width = stream.shape[-1]
-        projected = nn.Dense(3 * width, use_bias=False)(nn.LayerNorm()(stream))
-        per_head = projected.reshape((*stream.shape[:-1], 3 * self.heads, width // self.heads))
-        query, key, value = jnp.split(per_head, 3, axis=-2)
-        attended = jax.nn.dot_product_attention(query, key, value, is_causal=True)
-        stream = stream + nn.Dense(width, use_bias=False)(attended.reshape(stream.shape))
-        hidden = nn.gelu(nn.Dense(4 * width)(nn.LayerNorm()(stream)))
-        return stream + nn.Dense(width)(hidden)
 
 
 class Transformer(nn.Module):

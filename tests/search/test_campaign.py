@@ -76,11 +76,12 @@ class Recording(InProcess):
     """Runs rounds here and keeps what they were."""
 
     def __init__(self):
+        super().__init__()
         self.rounds = []
 
-    def run(self, rounds):
+    def run(self, call, rounds):
         self.rounds.append(rounds)
-        return super().run(rounds)
+        return super().run(call, rounds)
 
 
 @pytest.mark.parametrize("migrants", [0, 5])

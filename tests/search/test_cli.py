@@ -8,9 +8,9 @@ import sqlite3
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from shell import ROOT, Shell
 
 from search.cli import main
 from search.store import FILENAME, Store
@@ -31,54 +31,14 @@ CONFIG = SearchConfig(
     verdict=VerdictConfig(rates=(0.5, 1.0), tuning_seeds=1, seeds=2),
 )
 """
-ROOT = Path(__file__).parents[2]
-
-
-class Shell:
-    """Runs `metaopt` in a folder of its own; what it compiles is kept for the next run."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.config = folder / "campaign.py"
-        self.config.write_text(CONFIG)
-        self._environment = os.environ | {
-            "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-            "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": str(ROOT),
-            "COLUMNS": "100",
-        }
-
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "search.cli", *map(str, arguments)],
-            cwd=self.folder,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=300)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def fails(self, *arguments: object) -> str:
-        """The message of a command that must fail: one line, without a traceback."""
-        done = self(*arguments)
-        assert done.returncode == 2, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        message = done.stderr.strip()
-        assert message.startswith("metaopt: ")
-        assert "\n" not in message
-        return message
 
 
 @pytest.fixture(scope="module")
 def metaopt(tmp_path_factory):
-    return Shell(tmp_path_factory.mktemp("cli"))
+    shell = Shell(tmp_path_factory.mktemp("cli"))
+    shell.config = shell.folder / "campaign.py"
+    shell.config.write_text(CONFIG)
+    return shell
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from campaigns import outcome, same, tiny
 
 from search.campaign import advance
 from search.cluster import InProcess, RayWorkers, WorkerError, executor
-from search.evolve import Round
+from search.evolve import Round, island_round
 from search.store import Store
 
 pytestmark = [
@@ -116,7 +116,7 @@ def test_a_hanging_worker_is_replaced(tmp_path, expected, local):
 def test_a_round_that_cannot_be_run_says_why(local):
     broken = Round(CONFIG, 0, 1, None, None, None, None, None)
     with pytest.raises(WorkerError, match="NoneType"):
-        local.run([broken])
+        local.run(island_round, [broken])
 
 
 def test_two_nodes(tmp_path, expected):

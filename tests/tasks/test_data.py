@@ -100,7 +100,9 @@ def test_batches_hold_training_examples_only(name, dataset):
     assert drawn.isdisjoint(rows(validation))
     assert drawn.isdisjoint(rows(test))
     label_of = dict(zip((row.tobytes() for row in train.inputs), train.labels, strict=True))
-    for row, label in zip(inputs.reshape(len(keys) * inputs.shape[1], -1), labels.ravel(), strict=True):
+    for row, label in zip(
+        inputs.reshape(len(keys) * inputs.shape[1], -1), labels.ravel(), strict=True
+    ):
         assert label_of[row.tobytes()] == label
 
 

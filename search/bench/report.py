@@ -1,0 +1,41 @@
+"""`metaopt bench report`: a benchmark's conclusions as a page, tables and figures."""
+
+import json
+from pathlib import Path
+
+from rich.table import Table
+
+from search.bench import page, plots, store, tables
+from search.bench.summary import summarize, to_json
+from search.errors import write_whole
+
+FOLDER = "report"
+
+
+def write(folder: Path, reference: str = "adamw") -> Path:
+    """Write `summary.json`, `table.md`, and the page with its figures into a benchmark's folder.
+
+    Args:
+      folder: the benchmark's folder; it may be unfinished.
+      reference: optimizer that speed-ups are measured against.
+
+    Returns:
+      The page's file.
+
+    Raises:
+      UserError: the benchmark cannot be read, or the report not be written.
+    """
+    summary = summarize(store.results(folder), reference)
+    figures = plots.figures(summary)
+    for name, png in figures.items():
+        write_whole(folder / FOLDER / name, png)
+    write_whole(folder / FOLDER / "summary.json", json.dumps(to_json(summary), indent=1) + "\n")
+    write_whole(folder / FOLDER / "table.md", tables.markdown(summary))
+    path = folder / FOLDER / "index.html"
+    write_whole(path, page.page(summary, figures))
+    return path
+
+
+def table(folder: Path, reference: str = "adamw") -> Table:
+    """The main table, for the terminal."""
+    return tables.terminal(summarize(store.results(folder), reference))

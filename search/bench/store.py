@@ -1,0 +1,178 @@
+"""A benchmark's folder: its plan, and a file for each task, written whole when the task is done.
+
+bench.json        the plan
+optimizers/       copies of the files among the optimizers
+tasks/NAME.npz    what was measured on a task, and its facts
+costs.json        step time and state size of each optimizer
+"""
+
+import dataclasses
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tasks
+from search.bench.config import BenchConfig
+from search.bench.contenders import find
+from search.bench.results import Cost, Facts, Results, Setting, Trials
+from search.config import from_json, to_json
+from search.errors import UserError, write_whole
+
+PLAN, COSTS, TASKS, OPTIMIZERS = "bench.json", "costs.json", "tasks", "optimizers"
+
+Measured = Mapping[tuple[Setting, str], Trials]
+"""What was measured on a task: (setting, optimizer) -> trials."""
+
+
+def create(folder: Path, config: BenchConfig) -> BenchConfig:
+    """Begin a benchmark; files among the optimizers are copied, so that it can be gone on with.
+
+    Raises:
+      UserError: there is one already, an optimizer cannot be used, or two have the same name.
+    """
+    if (folder / PLAN).exists():
+        raise UserError(
+            f"{folder} holds a benchmark already; go on with `metaopt bench resume {folder}`, or "
+            "choose another folder"
+        )
+    names = [find(text).name for text in config.optimizers]
+    if len(set(names)) < len(names):
+        raise UserError(f"two optimizers have the same name: {', '.join(names)}; rename a file")
+    kept = tuple(_copied(folder, text) for text in config.optimizers)
+    suite = tasks.resolve_suite(config.suite)
+    write_whole(folder / PLAN, to_json(replace(config, suite=suite, optimizers=kept)) + "\n")
+    return plan(folder)
+
+
+def _copied(folder: Path, text: str) -> str:
+    """An optimizer that is a file as the name of its copy; any other as it is."""
+    source = Path(text)
+    if not source.is_file():
+        return str(source.resolve()) if source.is_dir() else text
+    copy = folder / OPTIMIZERS / source.name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, copy)
+    return str(copy.resolve())
+
+
+def plan(folder: Path) -> BenchConfig:
+    """The plan of the benchmark in a folder.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+    """
+    path = folder / PLAN
+    if not path.is_file():
+        raise UserError(
+            f"there is no benchmark in {folder}; start one with `metaopt bench run --out {folder}`"
+        )
+    try:
+        return from_json(BenchConfig, path.read_text(encoding="utf-8"))
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path} cannot be used: {error.args[0]}") from None
+
+
+def done(folder: Path, config: BenchConfig) -> list[str]:
+    """The tasks that are measured, in the suite's order."""
+    return [name for name in config.task_names if _path(folder, name).is_file()]
+
+
+def _path(folder: Path, task: str) -> Path:
+    return folder / TASKS / f"{task}.npz"
+
+
+# ---------------------------------------------------------------- what was measured
+
+
+def write(folder: Path, task: str, facts: Facts, measured: Measured) -> None:
+    """Keep what was measured on a task.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    arrays: dict[str, Any] = {"facts": np.array(json.dumps(facts._asdict()))}
+    for (setting, optimizer), trials in measured.items():
+        prefix = f"{optimizer}/{setting.schedule}/{setting.length!r}/"
+        for name, values in trials.hyperparameters.items():
+            arrays[f"{prefix}hyperparameters/{name}"] = values
+        for name in Trials._fields[1:]:
+            arrays[prefix + name] = getattr(trials, name)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_whole(_path(folder, task), buffer.getvalue())
+
+
+def read(folder: Path, task: str) -> tuple[Facts, dict[tuple[Setting, str], Trials]]:
+    """What was measured on a task.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    path = _path(folder, task)
+    parts: dict[tuple[Setting, str], dict[str, Any]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            facts = Facts(**json.loads(str(arrays["facts"])))
+            for key in arrays.files:
+                if key == "facts":
+                    continue
+                optimizer, schedule, length, field, *name = key.split("/")
+                part = parts.setdefault((Setting(float(length), schedule), optimizer), {})
+                if name:
+                    part.setdefault(field, {})[name[0]] = arrays[key]
+                else:
+                    part[field] = arrays[key]
+        return facts, {key: Trials(**part) for key, part in parts.items()}
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} is damaged ({error}); delete it and go on with `metaopt bench resume {folder}`"
+        ) from None
+
+
+def write_costs(folder: Path, costs: Mapping[str, Cost], provenance: Mapping[str, str]) -> None:
+    """Keep what the optimizers cost, and on what machine that was measured."""
+    content = {"provenance": provenance, "costs": {k: v._asdict() for k, v in costs.items()}}
+    write_whole(folder / COSTS, json.dumps(content, indent=2) + "\n")
+
+
+def results(folder: Path) -> Results:
+    """Everything that was measured so far.
+
+    Raises:
+      UserError: there is no benchmark, or nothing measured yet, or a file is damaged.
+    """
+    config = plan(folder)
+    names = done(folder, config)
+    if not names:
+        raise UserError(f"nothing is measured yet in {folder}: `metaopt bench resume {folder}`")
+    files = {name: read(folder, name) for name in names}
+    costs, provenance = {}, {}
+    if (folder / COSTS).is_file():
+        content = json.loads((folder / COSTS).read_text(encoding="utf-8"))
+        costs = {name: Cost(**cost) for name, cost in content["costs"].items()}
+        provenance = content["provenance"]
+    planned = {
+        key: ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+        for key, value in dataclasses.asdict(config).items()
+        if key not in ("optimizers", "tasks")
+    }
+    return Results(
+        suite=config.suite,
+        optimizers=tuple(find(text).name for text in config.optimizers),
+        settings=config.settings,
+        tasks={name: facts for name, (facts, _) in files.items()},
+        trials={
+            (name, *key): trials
+            for name, (_, measured) in files.items()
+            for key, trials in measured.items()
+        },
+        costs=costs,
+        provenance=provenance | planned,
+    )

@@ -1,0 +1,106 @@
+"""The work of a benchmark, a task at a time: pure calls that run anywhere."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import tasks
+from search.bench.config import BenchConfig
+from search.bench.contenders import Contender, find, trials
+from search.bench.engine import Group, train, tree_bytes
+from search.bench.results import Cost, Facts, Setting, Trials
+
+
+class Job(NamedTuple):
+    """A task of a benchmark."""
+
+    config: BenchConfig
+    task: str
+
+
+class Measurement(NamedTuple):
+    """What came of a job."""
+
+    facts: Facts
+    measured: Mapping[tuple[Setting, str], Trials]
+
+
+def measure(job: Job, stop: Callable[[], bool] = lambda: False) -> Measurement:
+    """Train everything that the plan asks for on one task.
+
+    Raises:
+      Stopped: `stop` said so.
+    """
+    config, task = job.config, tasks.get(job.task)
+    groups = [
+        Group(contender, schedule, trials(contender, config.trials, config.tuning))
+        for contender in map(find, config.optimizers)
+        for schedule in config.schedules
+    ]
+    found = train(
+        task,
+        groups,
+        seeds=range(config.first_seed, config.first_seed + config.seeds),
+        interval=config.interval(job.task),
+        points=[config.intervals(length) for length in config.lengths],
+        stop=stop,
+    )
+    measured = {
+        (Setting(length, group.schedule), group.contender.name): of_group
+        for length, of_length in zip(config.lengths, found, strict=True)
+        for group, of_group in zip(groups, of_length, strict=True)
+    }
+    return Measurement(facts(config.suite, job.task), measured)
+
+
+def facts(suite: str, name: str) -> Facts:
+    """What is known of a task of a suite without training."""
+    entry, task = tasks.SUITES[suite][name], tasks.get(name)
+    return Facts(
+        family=tasks.family(entry.config),
+        steps=entry.steps,
+        parameters=tasks.parameter_count(task),
+        flops=tasks.step_flops(task),
+        trivial_loss=task.trivial_loss,
+        initial_loss=tasks.initial_loss(task),
+    )
+
+
+# ---------------------------------------------------------------- what an optimizer costs
+
+_TENSORS, _SHAPE, _REPEATS = 50, (64, 256), 60
+
+
+def costs(contenders: Sequence[Contender]) -> dict[str, Cost]:
+    """Step time over that of AdamW, side by side, and the size of the state, of each optimizer."""
+    rng = np.random.default_rng(0)
+    tree = {f"w{i}": jnp.asarray(rng.normal(size=_SHAPE), jnp.float32) for i in range(_TENSORS)}
+    runs, sizes = [], []
+    for optimizer in (optax.adamw(1e-3), *(c.build(1e-3) for c in contenders)):
+        optimizer = optax.with_extra_args_support(optimizer)
+        state = optimizer.init(tree)
+        sizes.append(tree_bytes(state) / tree_bytes(tree))
+        step = jax.jit(optimizer.update)
+
+        def run(step: Callable = step, state: optax.OptState = state) -> None:
+            jax.block_until_ready(step(tree, state, tree, value=jnp.float32(1.0)))
+
+        run()
+        runs.append(run)
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(_REPEATS):
+        for run, found in zip(runs, times, strict=True):
+            began = time.perf_counter()
+            run()
+            found.append(time.perf_counter() - began)
+    medians = [statistics.median(found) for found in times]
+    return {
+        contender.name: Cost(median / medians[0], size)
+        for contender, median, size in zip(contenders, medians[1:], sizes[1:], strict=True)
+    }

@@ -1,0 +1,155 @@
+"""The page of a benchmark."""
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from summaries import SETTINGS, results, summarize, summary
+
+from search.bench import tables
+from search.bench.page import page
+
+VOID = {"meta", "img", "source", "br", "hr", "wbr"}
+
+
+class Parsed(HTMLParser):
+    """Checks that tags nest, and collects text, tags and attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.text, self.attributes, self.tags = [], "", [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        # Spaces that lines do not break at are spaces to a reader.
+        self.text += data.replace("\xa0", " ")
+
+
+def drawn():
+    """Figures of any name."""
+    return defaultdict(lambda: b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return Parsed(page(summary(), drawn()))
+
+
+def test_the_head_says_what_was_compared(whole):
+    for text in (
+        "metaopt benchmark", "made_up_v1", "5 optimizers", "10 trials × 3 seeds on every task",
+        "NVIDIA H100 <80 GB>", "tasks of 15 families", "13,500", "lowest mean rank",
+    ):  # fmt: skip
+        assert text in whole.text
+
+
+def test_every_number_of_the_tables_is_there(whole):
+    for setting in SETTINGS:
+        for make in (tables.standings, tables.claims, tables.scores, tables.losses):
+            for row in make(summary(), setting).rows:
+                for cell in row:
+                    assert cell.text in whole.text
+                    assert cell.note in whole.text
+    for task in summary().results.tasks:
+        assert whole.text.count(task) >= 3 * len(SETTINGS)
+
+
+def test_claims_are_said_in_words(whole):
+    for setting in SETTINGS:
+        first = tables.ranked(summary(), setting)[0]
+        for claim in map(tables.forward, summary().claims[setting]):
+            if first not in (claim.first, claim.second):
+                continue
+            said = f"{claim.first} has a lower loss than {claim.second} on {claim.better} of 45"
+            assert said in whole.text
+            p = tables.probability(claim.p_adjusted)
+            assert f"p {p}" in whole.text or f"p = {p}" in whole.text
+    assert "Not decided: discovered has a lower loss than adamw" in whole.text
+    assert "The tests do not tell it apart from discovered." in whole.text
+
+
+def test_what_went_wrong_is_said(whole):
+    assert "3 of 3 diverged" in whole.text
+    assert "What diverged" in whole.text
+    at_edge = [
+        task for task in summary().results.tasks if summary().outcomes[task, SETTINGS[0], "sgd"][2]
+    ]
+    assert f"sgd on {len(at_edge)} of 45 tasks: {at_edge[0]}" in whole.text
+    assert "The best learning rate of sgd is at the edge of those tried." in whole.text
+
+
+def test_how_it_was_measured(whole):
+    for text in (
+        "lowest on the validation split", "test data choose nothing", "Wilcoxon", "Holm",
+        "never gets there", "20 times a training", "lowest tried", "0.10.2",
+    ):  # fmt: skip
+        assert text in whole.text
+
+
+def test_later_settings_are_folded(whole):
+    assert "Settings" in whole.text
+    assert whole.attributes.count(("class", "setting")) == 1
+    alone = Parsed(page(summarize(results(count=3, settings=SETTINGS[:1])), drawn()))
+    assert ("id", "settings") not in alone.attributes
+    assert ("class", "setting") not in alone.attributes
+
+
+def test_every_figure_is_shown_once_in_both_themes():
+    figures = drawn()
+    text = page(summary(), figures)
+    kinds = ("ranks", "profiles", "speedups", "sensitivity", "curves")
+    slugs = ("1x_cosine", "0.3x_constant")
+    assert set(figures) == {f"{k}_{s}{t}.png" for k in kinds for s in slugs for t in ("", "-dark")}
+    assert text.count("<figure>") == 10
+
+
+def test_the_page_needs_nothing_else(whole):
+    text = page(summary(), drawn())
+    assert "script" not in whole.tags
+    assert "link" not in whole.tags
+    for name, value in whole.attributes:
+        if name in ("src", "srcset", "href"):
+            assert value.startswith("data:image/png;base64,")
+    assert "@import" not in text
+    assert not re.search(r"url\(", text)
+    assert text == page(summary(), drawn())
+
+
+def test_names_are_escaped():
+    names = ("adamw", "a<b>&c")
+    text = page(summarize(results(count=3, optimizers=names)), drawn())
+    assert "a<b>" not in text
+    assert "a<b>&c" in Parsed(text).text
+
+
+def test_one_optimizer_has_no_one_to_compare_with():
+    text = Parsed(page(summarize(results(count=3, optimizers=("adamw",))), drawn())).text
+    assert "there is nothing to compare it with" in text
+    assert "Who is better" not in text
+
+
+def test_unfinished_benchmarks_have_a_page():
+    some = results(count=3, settings=SETTINGS[:1])
+    first = next(iter(some.tasks))
+    trials = {key: value for key, value in some.trials.items() if key[::2] != (first, "sgd")}
+    text = Parsed(page(summarize(replace(some, trials=trials)), drawn())).text
+    assert "On 2 tasks" in text
+    assert "Left out: 1 task that not all were trained on." in text
+    none = {key: value for key, value in trials.items() if key[2] != "sgd"}
+    figures = drawn()
+    text = Parsed(page(summarize(replace(some, trials=none)), figures)).text
+    assert "No task is finished by every optimizer yet." in text
+    assert not figures
