@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tasks import held_out
+from tasks import held_out, sampled
 from tasks.augment import Augmented
 from tasks.base import Task, TaskConfig
 from tasks.families import FAMILIES
@@ -45,6 +45,8 @@ SUITES: Mapping[str, Mapping[str, Entry]] = {
         (MLP("breast_cancer", (24, 24), "tanh", 16), 200),
         (TextTransformer(), 200),
     ),
+    "meta_train_v1": _entries(*sampled.read("meta_train_v1")),
+    "validation_v1": _entries(*sampled.read("validation_v1")),
     "held_out_v1": _entries(*held_out.V1),
 }
 """Suite with version -> its tasks by name. Reading the table loads no data."""

@@ -11,6 +11,8 @@ import numpy as np
 from tasks.base import Batch, Params, Split, Task, dataset_task
 from tasks.data import Array, Dataset, Examples
 
+_SLICE = 1000
+
 Loss = Literal["cross_entropy", "brier", "squared"]
 
 
@@ -100,15 +102,30 @@ def supervised_task(
         inputs = jnp.asarray(held_out["validation"].inputs[:1])
         return network.init(key, inputs)["params"]
 
+    @_in_slices
     def loss_on(params: Params, batch: Batch) -> jax.Array:
         return LOSSES[loss].loss(outputs(params, batch.inputs), batch.labels)
 
+    @_in_slices
     def accuracy(params: Params, batch: Batch) -> jax.Array:
         predicted = jnp.argmax(outputs(params, batch.inputs), axis=-1)
         return jnp.mean(predicted == batch.labels, dtype=jnp.float32)
 
     counted = None if loss == "squared" else accuracy
     return dataset_task(name, init, batch, loss_on, held_out, trivial_loss, counted)
+
+
+def _in_slices(mean: Callable[[Params, Batch], jax.Array]) -> Callable[[Params, Batch], jax.Array]:
+    """The same mean over examples, of ten thousand a thousand at a time: all would fill the memory."""
+
+    def of_slices(params: Params, batch: Batch) -> jax.Array:
+        count = len(batch.labels)
+        if count <= 2 * _SLICE or count % _SLICE:
+            return mean(params, batch)
+        slices = jax.tree.map(lambda x: x.reshape((-1, _SLICE, *x.shape[1:])), batch)
+        return jnp.mean(jax.lax.map(lambda part: mean(params, part), slices))
+
+    return of_slices
 
 
 def classification_task(

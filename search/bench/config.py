@@ -36,7 +36,7 @@ class BenchConfig:
     lengths: tuple[float, ...] = (1.0,)
     schedules: tuple[str, ...] = ("cosine",)
     tuning: Tuning = "grid"
-    points: int = 40
+    points: int = 20
     tasks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

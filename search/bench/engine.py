@@ -184,8 +184,9 @@ class Program:
             key = jax.random.fold_in(jax.random.key(seed), 1)
             return self._task.batch(jax.random.fold_in(key, count))
 
-        gradient = jax.vmap(jax.vmap(jax.value_and_grad(self._task.loss)), (0, None))
-        losses, gradients = gradient(params, jax.vmap(batch)(seeds))
+        batches = jax.vmap(batch)(seeds)
+        gradient = jax.vmap(jax.value_and_grad(self._task.loss))
+        losses, gradients = _over_trials(lambda params: gradient(params, batches), params)
         parts = []
         for group, *args in zip(
             self._groups,
@@ -212,7 +213,7 @@ class Program:
         return (params, [state for _, state in parts]), losses
 
     def _evaluate(self, params: Params, split: Any) -> jax.Array:
-        return jax.vmap(jax.vmap(lambda params: self._task.evaluate(params, split)))(params)
+        return _over_trials(jax.vmap(lambda params: self._task.evaluate(params, split)), params)
 
     def _split(self, tree: Any) -> list[Any]:
         """The groups' parts of a tree whose leaves have the trials as first axis."""
@@ -228,6 +229,16 @@ class Program:
         if self._task.delay:
             optimizer = optax.chain(delayed(self._task.delay), optimizer)
         return optax.with_extra_args_support(optimizer)
+
+
+def _over_trials(function: Callable[[Params], Any], params: Params) -> Any:
+    """A function of every trial's parameters.
+
+    A GPU does all at once; on a CPU one trial after the other, with all its seeds, stays in cache.
+    """
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(function, params)
+    return jax.vmap(function)(params)
 
 
 def _places(groups: Sequence[Group]) -> list[slice]:

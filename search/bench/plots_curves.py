@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
+import tasks
 from search.bench import measures
 from search.bench.results import Facts, Setting, Summary, Trials
 from search.bench.summary import compared_tasks
-from search.figures import WIDTH, Theme, dress, png
+from search.figures import WIDTH, Line, Theme, dress, png
 
 _COLUMNS = 4
 _PLOT, _BELOW, _LINE = 0.74, 0.27, 0.115
@@ -21,6 +22,11 @@ _PLOT, _BELOW, _LINE = 0.74, 0.27, 0.115
 
 _LOWEST = 1e-7
 """Losses below this part of the trivial loss are drawn at it."""
+
+_NOTE = "validation loss / trivial loss (log scale), over steps"
+
+Stroke = tuple[str, Line]
+"""Colour and style of an optimizer's lines."""
 
 
 def suite_curves(
@@ -39,6 +45,7 @@ def suite_curves(
     """
     results = summary.results
     names = results.optimizers if optimizers is None else tuple(optimizers)
+    strokes = {name: theme.stroke(results.optimizers.index(name)) for name in names}
 
     def draw(axes: Axes, task: str) -> None:
         facts = results.tasks[task]
@@ -47,7 +54,7 @@ def suite_curves(
             trials = results.trials[task, setting, name]
             best = summary.outcomes[task, setting, name].trial
             curves = _curves(trials, facts)
-            colour, line = theme.stroke(results.optimizers.index(name))
+            colour, line = strokes[name]
             steps = [0, *trials.steps]
             if len(names) == 1:
                 for other in np.delete(curves, best, axis=0):
@@ -58,19 +65,44 @@ def suite_curves(
             axes.plot(steps, mean, line, color=colour, linewidth=1.15)
             seen.append(mean)
         _loss_axis(axes, theme, np.concatenate(seen))
-        end = max(results.trials[task, setting, name].steps[-1] for name in names)
-        axes.set_xlim(0, end)
-        axes.set_xticks((0, end), ("0", f"{end:,}"))
-        for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
-            label.set(horizontalalignment=side)
+        _steps_axis(axes, max(results.trials[task, setting, name].steps[-1] for name in names))
 
     titles = {
         task: task
         for task in results.tasks
         if all((task, setting, name) in results.trials for name in names)
     }
-    note = "validation loss / trivial loss (log scale), over steps"
-    return _many(theme, summary, titles, draw, names, note)
+    return _many(theme, titles, draw, strokes, _NOTE)
+
+
+def published_curves(theme: Theme, suite: str) -> bytes:
+    """The curves that are published with a suite: mean over seeds, and a deviation to each side."""
+    curves = tasks.curves(suite)
+    names = list(dict.fromkeys(name for of_task in curves.values() for name in of_task))
+    strokes = {name: theme.stroke(i) for i, name in enumerate(names)}
+
+    def draw(axes: Axes, task: str) -> None:
+        trivial = tasks.get(task).trivial_loss
+        means = []
+        for name, curve in curves[task].items():
+            colour, line = strokes[name]
+            mean, spread = np.array([curve.validation, curve.spread]) / trivial
+            means.append(np.maximum(mean, _LOWEST))
+            low, high = np.maximum(mean - spread, _LOWEST), mean + spread
+            axes.fill_between(curve.steps, low, high, color=colour, alpha=0.16, linewidth=0)
+            axes.plot(curve.steps, means[-1], line, color=colour, linewidth=1.15)
+        _loss_axis(axes, theme, np.concatenate(means))
+        _steps_axis(axes, max(curve.steps[-1] for curve in curves[task].values()))
+
+    return _many(theme, {task: task for task in curves}, draw, strokes, _NOTE)
+
+
+def _steps_axis(axes: Axes, end: int) -> None:
+    """From 0 to the end of training, and nothing between."""
+    axes.set_xlim(0, end)
+    axes.set_xticks((0, end), ("0", f"{end:,}"))
+    for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
+        label.set(horizontalalignment=side)
 
 
 def sensitivity(theme: Theme, summary: Summary, setting: Setting) -> bytes:
@@ -108,12 +140,11 @@ def sensitivity(theme: Theme, summary: Summary, setting: Setting) -> bytes:
         axes.xaxis.set_minor_locator(NullLocator())
 
     titles = {
-        family: f"{family} ({len(tasks)})" if len(tasks) > 1 else family
-        for family, tasks in families.items()
+        family: f"{family} ({len(members)})" if len(members) > 1 else family
+        for family, members in families.items()
     }
-    return _many(
-        theme, summary, titles, draw, results.optimizers, "score on test data, over learning rate"
-    )
+    strokes = {name: theme.stroke(i) for i, name in enumerate(results.optimizers)}
+    return _many(theme, titles, draw, strokes, "score on test data, over learning rate")
 
 
 # ---------------------------------------------------------------- what is drawn
@@ -184,10 +215,9 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _many(
     theme: Theme,
-    summary: Summary,
     titles: dict[str, str],
     draw: Callable[[Axes, str], None],
-    optimizers: Sequence[str],
+    strokes: Mapping[str, Stroke],
     note: str,
 ) -> bytes:
     """Small plots in rows, with one legend above all.
@@ -196,7 +226,7 @@ def _many(
     """
     shown = {key: shortened(title) for key, title in titles.items()}
     pitch = _PLOT + _BELOW + _LINE * (1.5 + max(title.count("\n") + 1 for title in shown.values()))
-    legend_rows = -(-len(optimizers) // 5)
+    legend_rows = -(-len(strokes) // 5)
     top = 0.2 + 0.2 * legend_rows
     height = top + -(-len(titles) // _COLUMNS) * pitch
     figure = Figure(figsize=(WIDTH, height), facecolor=theme.page)
@@ -220,8 +250,7 @@ def _many(
             va="bottom", linespacing=1.1,
         )  # fmt: skip
     handles = []
-    for name in optimizers:
-        colour, line = theme.stroke(summary.results.optimizers.index(name))
+    for name, (colour, line) in strokes.items():
         handles.append(Line2D([], [], color=colour, linestyle=line, linewidth=1.8, label=name))
     legend = figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(0.002, 1), ncols=5, frameon=False,

@@ -46,7 +46,7 @@ _SHA256 = "ade4873efbada6c21ddab527e7242e6ffa9ca9d5ae03a3625d8650290a7fc392"
 def mnist1d() -> Dataset:
     """Ten one-dimensional digits under noise: 5000 signals of length 40.
 
-    3200 train, 800 validation, 1000 test, the last as published. Inputs (n, 40, 1, 1): an image
+    3744 train, 256 validation, 1000 test, the last as published. Inputs (n, 40, 1, 1): an image
     one pixel wide. As published, all 5000 signals together are standardized.
 
     Raises:
@@ -62,7 +62,7 @@ def mnist1d() -> Dataset:
             "install a NumPy whose RandomState draws the legacy stream, such as numpy==2.4"
         )
     images = signals.astype(np.float32)[:, :, None, None]
-    parts = (slice(0, 3200), slice(3200, 4000), slice(4000, 5000))
+    parts = (slice(0, 3744), slice(3744, 4000), slice(4000, 5000))
     return Dataset(*(Examples(images[part], labels[part]) for part in parts), classes=10)
 
 

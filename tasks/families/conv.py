@@ -67,7 +67,7 @@ class ConvNet:
         depth = 1 + int(uniform(generator, 0, 3))
         first = log_uniform_int(generator, 4, 16)
         return cls(
-            dataset="digits",
+            dataset=choice(generator, ("digits", "china_8", "china_8_color")),
             channels=tuple(min(first * 2**i, 32) for i in range(depth)),
             activation=choice(generator, tuple(ACTIVATIONS)),
             batch_size=log_uniform_int(generator, 8, 64),

@@ -67,7 +67,7 @@ class MLP:
     def sample(cls, generator: np.random.Generator) -> Self:
         depth = int(uniform(generator, 0, 4))
         return cls(
-            dataset=choice(generator, ("digits", "wine", "breast_cancer")),
+            dataset=choice(generator, ("digits", "digits", "china_8", "wine", "breast_cancer")),
             widths=(log_uniform_int(generator, 8, 128),) * depth,
             activation=choice(generator, tuple(ACTIVATIONS)),
             batch_size=log_uniform_int(generator, 8, 128),

@@ -26,7 +26,7 @@ def test_mnist1d_parts():
     dataset = data.labelled("mnist1d")
     signals, labels = mnist1d.generate()
     inputs = np.concatenate([part.inputs for part in parts(dataset)])
-    assert [len(part.labels) for part in parts(dataset)] == [3200, 800, 1000]
+    assert [len(part.labels) for part in parts(dataset)] == [3744, 256, 1000]
     np.testing.assert_array_equal(inputs, signals.astype(np.float32)[:, :, None, None])
     np.testing.assert_array_equal(np.concatenate([part.labels for part in parts(dataset)]), labels)
     assert (inputs.dtype, labels.dtype, dataset.classes) == (np.float32, np.int32, 10)
@@ -77,7 +77,7 @@ def test_no_pixel_of_a_photograph_is_in_two_parts(side):
 def test_patches(name):
     dataset = data.labelled(name)
     side, channels = (16 if "16" in name else 8), (3 if "color" in name else 1)
-    sizes = {8: [9660, 848, 848], 16: [2288, 208, 208]}[side]
+    sizes = {8: [9660, 256, 848], 16: [2288, 208, 208]}[side]
     assert [len(part.labels) for part in parts(dataset)] == sizes
     assert dataset.classes == 4
     for part in parts(dataset):
