@@ -75,6 +75,7 @@ demo: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m experiments.bench
+	$(BIN)/python -m experiments.bench_trials
 
 # ---------------------------------------------------------------- tests and checks
 

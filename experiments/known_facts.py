@@ -56,7 +56,9 @@ def run(
         )
         for name, own in zip(names, rates, strict=True)
     ]
-    (found,) = train(config.build(), groups, seeds=seeds, interval=steps // POINTS, points=[POINTS])
+    _, (found,) = train(
+        config.build(), groups, seeds=seeds, interval=steps // POINTS, points=[POINTS]
+    )
     return found
 
 

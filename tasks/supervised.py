@@ -116,7 +116,7 @@ def supervised_task(
 
 
 def _in_slices(mean: Callable[[Params, Batch], jax.Array]) -> Callable[[Params, Batch], jax.Array]:
-    """The same mean over examples, of ten thousand a thousand at a time: all would fill the memory."""
+    """The same mean over examples, of many a thousand at a time: all would fill the memory."""
 
     def of_slices(params: Params, batch: Batch) -> jax.Array:
         count = len(batch.labels)

@@ -107,7 +107,7 @@ def _run(folder: Path, config: BenchConfig, left: list[str], where: Where, stop:
 
 def threads() -> int:
     """Tasks at a time in this process: as many as cores, so that compilers have company."""
-    return max(1, min(8, len(os.sched_getaffinity(0))))
+    return min(16, len(os.sched_getaffinity(0)))
 
 
 def provenance() -> dict[str, str]:

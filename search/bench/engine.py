@@ -47,6 +47,18 @@ class Group(NamedTuple):
         return len(self.hyperparameters["learning_rate"])
 
 
+class Trained(NamedTuple):
+    """What came of all trainings of a task.
+
+    Attributes:
+      initial_loss: validation loss before any step, mean over seeds.
+      lengths: for each length of training, the trials of each group.
+    """
+
+    initial_loss: float
+    lengths: list[list[Trials]]
+
+
 class Stopped(Exception):
     """Whoever asked for the trainings wants them no more."""
 
@@ -59,7 +71,7 @@ def train(
     interval: int,
     points: Sequence[int],
     stop: Callable[[], bool] = lambda: False,
-) -> list[list[Trials]]:
+) -> Trained:
     """Train every trial with every seed.
 
     Args:
@@ -70,9 +82,6 @@ def train(
       points: lengths of training, in intervals.
       stop: asked between intervals whether to give up.
 
-    Returns:
-      For each length, the trials of each group.
-
     Raises:
       Stopped: `stop` said so.
     """
@@ -80,10 +89,11 @@ def train(
         _train(task, part, seeds=seeds, interval=interval, points=points, stop=stop)
         for part in _parts(task, groups, len(seeds))
     ]
-    return [
+    joined = [
         [_joined(parts) for parts in zip(*lengths, strict=True)]
-        for lengths in zip(*found, strict=True)
+        for lengths in zip(*(part.lengths for part in found), strict=True)
     ]
+    return Trained(found[0].initial_loss, joined)
 
 
 def _train(
@@ -94,35 +104,40 @@ def _train(
     interval: int,
     points: Sequence[int],
     stop: Callable[[], bool],
-) -> list[list[Trials]]:
+) -> Trained:
     program = Program(task, tuple(groups), interval)
     which = jnp.asarray(seeds, jnp.int32)
     scalars = [
         {name: jnp.asarray(values, jnp.float32) for name, values in group.hyperparameters.items()}
         for group in groups
     ]
-    found = []
+    initial_loss, found = np.nan, []
     for length in points:
         total = jnp.float32(length * interval)
         state = program.start(scalars, which, total)
-        measured = []
+        before, training = [], []
         for k in range(length):
             if stop():
                 raise Stopped
-            state, *losses = program.advance(state, scalars, which, jnp.int32(k * interval), total)
-            measured.append(losses)
-        training, validation = (
-            np.stack([np.asarray(at[i]) for at in measured], axis=-1) for i in range(2)
+            first = jnp.int32(k * interval)
+            state, *losses = program.advance(state, scalars, which, first, total)
+            for kept, loss in zip((before, training), losses, strict=True):
+                kept.append(loss)
+        last, test = program.finish(state[0])
+        initial_loss = float(np.mean(before[0][0]))
+        measured = (
+            np.stack(training, axis=-1),
+            np.stack([*before[1:], last], axis=-1),
+            np.asarray(test),
         )
-        test = np.asarray(program.test(state[0]))
         steps = interval * np.arange(1, length + 1, dtype=np.int32)
         found.append(
             [
-                Trials(group.hyperparameters, steps, training[at], validation[at], test[at])
+                Trials(group.hyperparameters, steps, *(losses[at] for losses in measured))
                 for group, at in zip(groups, _places(groups), strict=True)
             ]
         )
-    return found
+    return Trained(initial_loss, found)
 
 
 class Program:
@@ -133,11 +148,15 @@ class Program:
 
     def __init__(self, task: Task, groups: tuple[Group, ...], interval: int):
         self._task, self._groups, self._interval = task, groups, interval
+        options: dict[str, Any] = {}
         # Initializing runs once: optimizing that program would take longer than running it.
-        quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+        quick: dict[str, Any] = {"xla_backend_optimization_level": 0}
+        if jax.default_backend() != "cpu":
+            # Trying out kernels takes longer than these trainings, and may choose others each time.
+            options = quick = {"xla_gpu_autotune_level": 0, "xla_gpu_deterministic_ops": True}
         self.start = jax.jit(_exact(self._start), compiler_options=quick)
-        self.advance = jax.jit(_exact(self._advance), donate_argnums=0)
-        self.test = jax.jit(_exact(partial(self._evaluate, split="test")))
+        self.advance = jax.jit(_exact(self._advance), compiler_options=options, donate_argnums=0)
+        self.finish = jax.jit(_exact(self._finish), compiler_options=options)
 
     def _start(self, scalars: list[Scalars], seeds: jax.Array, total: jax.Array) -> tuple:
         def init(seed: jax.Array) -> Params:
@@ -164,11 +183,16 @@ class Program:
         first: jax.Array,
         total: jax.Array,
     ) -> tuple[tuple, jax.Array, jax.Array]:
-        """Some steps, then the mean training loss and the validation loss, both (R, S)."""
+        """Some steps; the validation loss before and the mean training loss in them, (R, S)."""
+        before = self._evaluate(state[0], split="validation")
         body = partial(self._step, scalars, seeds, total)
         counts = first + jnp.arange(self._interval, dtype=jnp.int32)
         state, losses = jax.lax.scan(body, state, counts)
-        return state, jnp.mean(losses, axis=0), self._evaluate(state[0], split="validation")
+        return state, before, jnp.mean(losses, axis=0)
+
+    def _finish(self, params: Params) -> tuple[jax.Array, jax.Array]:
+        """The final validation and test losses, (R, S)."""
+        return self._evaluate(params, split="validation"), self._evaluate(params, split="test")
 
     def _step(
         self,

@@ -43,7 +43,7 @@ def measure(job: Job, stop: Callable[[], bool] = lambda: False) -> Measurement:
         for contender in map(find, config.optimizers)
         for schedule in config.schedules
     ]
-    found = train(
+    trained = train(
         task,
         groups,
         seeds=range(config.first_seed, config.first_seed + config.seeds),
@@ -53,14 +53,14 @@ def measure(job: Job, stop: Callable[[], bool] = lambda: False) -> Measurement:
     )
     measured = {
         (Setting(length, group.schedule), group.contender.name): of_group
-        for length, of_length in zip(config.lengths, found, strict=True)
+        for length, of_length in zip(config.lengths, trained.lengths, strict=True)
         for group, of_group in zip(groups, of_length, strict=True)
     }
-    return Measurement(facts(config.suite, job.task), measured)
+    return Measurement(facts(config.suite, job.task, trained.initial_loss), measured)
 
 
-def facts(suite: str, name: str) -> Facts:
-    """What is known of a task of a suite without training."""
+def facts(suite: str, name: str, initial_loss: float) -> Facts:
+    """What is known of a task of a suite beside its trials."""
     entry, task = tasks.SUITES[suite][name], tasks.get(name)
     return Facts(
         family=tasks.family(entry.config),
@@ -68,7 +68,7 @@ def facts(suite: str, name: str) -> Facts:
         parameters=tasks.parameter_count(task),
         flops=tasks.step_flops(task),
         trivial_loss=task.trivial_loss,
-        initial_loss=tasks.initial_loss(task),
+        initial_loss=initial_loss,
     )
 
 

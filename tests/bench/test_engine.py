@@ -49,7 +49,10 @@ def test_every_trial_is_a_plain_optax_loop(config):
         Group(find("adamw"), "cosine", {"learning_rate": np.array([0.01, 0.1])}),
         Group(find("momentum"), "wsd", {"learning_rate": np.array([0.02])}),
     ]
-    (found,) = train(task, groups, seeds=[3, 7], interval=INTERVAL, points=[POINTS])
+    initial, (found,) = train(task, groups, seeds=[3, 7], interval=INTERVAL, points=[POINTS])
+    keys = [jax.random.fold_in(jax.random.key(seed), 0) for seed in (3, 7)]
+    losses = [task.evaluate(task.init(key), "validation") for key in keys]
+    np.testing.assert_allclose(initial, np.mean(losses), rtol=1e-5)
     for group, measured in zip(groups, found, strict=True):
         course = schedule(group.schedule, steps)
         for (t, rate), (s, seed) in itertools.product(
@@ -78,8 +81,8 @@ def test_company_and_lengths_change_nothing():
     adam, sgd = (
         Group(find(name), "linear", trials(find(name), 4, "grid")) for name in ("adam", "sgd")
     )
-    alone = train(task, [adam], seeds=[0, 1], interval=INTERVAL, points=[2, 4])
-    together = train(task, [sgd, adam], seeds=[0, 1], interval=INTERVAL, points=[4, 2])
+    alone = train(task, [adam], seeds=[0, 1], interval=INTERVAL, points=[2, 4]).lengths
+    together = train(task, [sgd, adam], seeds=[0, 1], interval=INTERVAL, points=[4, 2]).lengths
     for one, other in ((alone[0][0], together[1][1]), (alone[1][0], together[0][1])):
         for a, b in zip(one[1:], other[1:], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5)
@@ -104,10 +107,10 @@ engine_program = engine.Program
 def test_parts_that_fit_in_memory_are_the_whole(monkeypatch):
     task = QUADRATIC.build()
     group = Group(find("adamw"), "cosine", trials(find("adamw"), 5, "random"))
-    whole = train(task, [group], seeds=[0, 1], interval=INTERVAL, points=[2])[0][0]
+    whole = train(task, [group], seeds=[0, 1], interval=INTERVAL, points=[2]).lengths[0][0]
     monkeypatch.setattr(engine, "_MEMORY", 12 * 15 * 4 * 2 * 2)
     assert len(engine._parts(task, [group], 2)) == 3
-    parts = train(task, [group], seeds=[0, 1], interval=INTERVAL, points=[2])[0][0]
+    parts = train(task, [group], seeds=[0, 1], interval=INTERVAL, points=[2]).lengths[0][0]
     np.testing.assert_array_equal(
         parts.hyperparameters["weight_decay"], whole.hyperparameters["weight_decay"]
     )
@@ -117,7 +120,7 @@ def test_parts_that_fit_in_memory_are_the_whole(monkeypatch):
 
 def test_divergence_is_recorded_as_it_is():
     group = Group(find("sgd"), "constant", {"learning_rate": np.array([1e3, 0.1])})
-    ((found,),) = train(QUADRATIC.build(), [group], seeds=[0], interval=20, points=[3])
+    _, ((found,),) = train(QUADRATIC.build(), [group], seeds=[0], interval=20, points=[3])
     assert not np.isfinite(found.validation[0, 0, -1])
     assert np.isfinite(found.validation[1]).all()
     assert found.validation.shape == (2, 1, 3)
@@ -152,6 +155,6 @@ def test_the_loss_reaches_optimizers_that_ask_for_it():
         "constant",
         {"learning_rate": np.array([0.1])},
     )
-    ((found,),) = train(QUADRATIC.build(), [group], seeds=[0], interval=5, points=[2])
+    _, ((found,),) = train(QUADRATIC.build(), [group], seeds=[0], interval=5, points=[2])
     assert seen[0] == ()
     assert found.validation[0, 0, -1] < found.validation[0, 0, 0]
