@@ -4,8 +4,8 @@
 
 Three optimizers, ten learning rates, three seeds. The plain loop is what one writes first: for each
 trial the optimizer with its learning rate, a jitted step, a Python loop, a jitted evaluation now
-and then. A few of its trials are timed, and the rest taken to last as long; times include compiling,
-which the plain loop does once a trial, and for the figures "without compiling" not at all.
+and then. A few of its trials are timed, and the rest taken to last as long. Times include
+compiling, which the plain loop does once a trial; the figures "without compiling" leave it out.
 """
 
 import argparse

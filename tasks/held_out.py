@@ -31,8 +31,8 @@ FAMILIES = ("mixer", "pinn", "gan")
 """Families that no other suite has."""
 
 DATA = (
-    "mnist1d", "flower_8", "flower_8_color", "flower_16", "flower_16_color", "spiral", "web",
-    "web_words",
+    "mnist1d", "flower_8", "flower_8_color", "flower_8_middle", "flower_8_color_middle", "spiral",
+    "web", "web_words",
 )  # fmt: skip
 """Data that no other suite has; all the data here is of these."""
 
@@ -48,7 +48,7 @@ V1: tuple[tuple[TaskConfig, int], ...] = (
     (Landscape("beale", 2), 400),
     (LeastSquares(24, 4, condition_number=1_000.0, label_noise=0.1, seed=108), 400),
     (LinearModel("mnist1d", "fourier"), 400),
-    (LinearModel("flower_8", "linear", "squared_hinge", condition_number=100.0), 400),
+    (LinearModel("mnist1d", "linear", "squared_hinge", condition_number=100.0), 400),
     (Factorization(16, 12, rank=3, width=4, condition_number=30.0, seed=109), 800),
     (DeepLinear((12, 12, 12, 12, 8), rank=4, seed=110), 400),
     # Perceptrons and images
@@ -56,15 +56,15 @@ V1: tuple[tuple[TaskConfig, int], ...] = (
     (MLP("mnist1d", (32, 32, 32), "tanh", 32, "orthogonal"), 800),
     (MLP("mnist1d", (96,), "gelu", 64, label_noise=0.2), 400),
     (MLP("mnist1d", (32, 32), "sigmoid", 32, loss="brier"), 800),
-    (MLP("flower_8_color", (48, 48), "silu", 32, norm="layer"), 400),
+    (MLP("flower_8_color_middle", (48, 48), "silu", 32, norm="layer"), 400),
     (ConvNet("mnist1d", (8, 16, 32), "relu", 32), 400),
-    (ConvNet("flower_8_color", (12, 24), "gelu", 16, "he_normal", "layer"), 400),
+    (ConvNet("flower_8_color_middle", (12, 24), "gelu", 16, "he_normal", "layer"), 400),
     (ResNet("mnist1d", (8, 16), 1, batch_size=16), 400),
-    (ResNet("flower_8", (6, 12), 1, batch_size=8), 320),
+    (ResNet("flower_8_middle", (6, 12), 1, batch_size=8), 320),
     (ViT("mnist1d", 4, 2, 16, 2, 16), 400),
-    (ViT("flower_8_color", 2, 1, 16, 2, 16), 320),
+    (ViT("flower_8_color_middle", 2, 1, 16, 2, 16), 320),
     (Mixer("mnist1d", 4, 2, 16, 16, 32, 16), 400),
-    (Mixer("flower_8", 2, 1, 24, 16, 48, 16), 400),
+    (Mixer("flower_8_middle", 2, 1, 24, 16, 48, 16), 400),
     # Generative models
     (Autoencoder("flower_8_color", (64, 32), 8, "relu", 32, masked=0.3), 800),
     (Autoencoder("flower_8", (32,), 4, "tanh", 32, "bernoulli"), 400),

@@ -143,11 +143,13 @@ def classification_task(
       network: see `supervised_task`.
       dataset: the data.
       batch_size: examples a batch.
-      loss: a name in `LOSSES`.
+      loss: a name in `LOSSES`; real targets have the squared error whatever it is.
       label_noise: probability with which a training label is replaced by a random class; held-out
         labels stay as they are.
     """
     train = dataset.train
+    if not dataset.classes:
+        loss = "squared"
 
     def batch(key: jax.Array) -> Batch:
         chosen = jax.random.randint(key, (batch_size,), 0, len(train.labels), jnp.int32)

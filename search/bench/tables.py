@@ -1,7 +1,7 @@
 """The tables of a benchmark, as Markdown and for the terminal."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from rich.table import Table
@@ -167,15 +167,21 @@ def overview(summary: Summary) -> Sheet:
 
 def scores(summary: Summary, setting: Setting) -> Sheet:
     """The score of every optimizer on every task."""
-    return _per_task(summary, setting, "score", "{:.3f}")
+    return _per_task(summary, setting, "score", _score)
 
 
 def losses(summary: Summary, setting: Setting) -> Sheet:
     """The final test loss of every optimizer on every task, mean over seeds."""
-    return _per_task(summary, setting, "test", "{:#.4g}")
+    return _per_task(summary, setting, "test", lambda loss: f"{loss:#.4g}".rstrip("."))
 
 
-def _per_task(summary: Summary, setting: Setting, field: str, form: str) -> Sheet:
+def _score(score: float) -> str:
+    return f"{score:.3f}" if score >= 0.001 or score == 0 else f"{score:.1e}"
+
+
+def _per_task(
+    summary: Summary, setting: Setting, field: str, form: Callable[[float], str]
+) -> Sheet:
     results = summary.results
     rows = []
     for task in compared_tasks(results, setting):
@@ -186,7 +192,7 @@ def _per_task(summary: Summary, setting: Setting, field: str, form: str) -> Shee
         for outcome in outcomes:
             seeds = len(outcome.scores)
             value = getattr(outcome, field)
-            text = form.format(value).rstrip(".") if math.isfinite(value) else "–"
+            text = form(value) if math.isfinite(value) else "–"
             lost = f"{outcome.diverged} of {seeds} diverged" if outcome.diverged else ""
             cells.append(Cell(text, lost, outcome.score == lowest < 1))
         rows.append(tuple(cells))

@@ -34,6 +34,11 @@ class Dataset(NamedTuple):
     test: Examples[Array]
     classes: int
 
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network needs: a logit for each class, or the target."""
+        return self.classes or 1
+
 
 class Corpus(NamedTuple):
     """A text as token ids, cut into contiguous parts.

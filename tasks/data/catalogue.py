@@ -10,6 +10,7 @@ IMAGES: Mapping[str, Callable[[], Dataset]] = {
     "digits": tables.digits,
     "mnist1d": mnist1d.mnist1d,
     **photographs.PATCHES,
+    **photographs.MIDDLES,
     "fashion_mnist": files.fashion_mnist,
     "cifar10": files.cifar10,
 }

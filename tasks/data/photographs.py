@@ -117,3 +117,31 @@ PATCHES: Mapping[str, Callable[[], Dataset]] = {
     for color in (False, True)
 }
 """`"china_8"`, `"china_8_color"`, `"china_16"`, ... -> loader; the same for `"flower"`."""
+
+
+@functools.cache
+def photograph_middles(name: Photograph, side: int = 8, color: bool = False) -> Dataset:
+    """The same patches with a hole in the middle, and how light it is there.
+
+    Inputs are those of `photograph_patches` with the four pixels in the middle set to 0. The
+    targets are those pixels' mean, standardized by the training part's mean and deviation.
+
+    Raises:
+      ValueError: as `photograph_patches`.
+    """
+    whole = photograph_patches(name, side, color)
+    middle = slice(side // 2 - 1, side // 2 + 1)
+    lights = [part.inputs[:, middle, middle].mean(axis=(1, 2, 3)) for part in whole[:3]]
+    mean, deviation = lights[0].mean(), lights[0].std()
+    parts = []
+    for part, light in zip(whole[:3], lights, strict=True):
+        holed = part.inputs.copy()
+        holed[:, middle, middle] = 0
+        parts.append(Examples(holed, ((light - mean) / deviation).astype(np.float32)))
+    return Dataset(*parts, classes=0)
+
+
+MIDDLES: Mapping[str, Callable[[], Dataset]] = {
+    f"{key}_middle": partial(photograph_middles, *loader.args) for key, loader in PATCHES.items()
+}
+"""`"china_8_middle"`, ...: `PATCHES` with holes, for regression."""

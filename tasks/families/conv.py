@@ -59,7 +59,7 @@ class ConvNet:
 
     def build(self) -> Task:
         dataset = data.labelled(self.dataset)
-        network = StridedNet(self.channels, dataset.classes, self.activation, self.init, self.norm)
+        network = StridedNet(self.channels, dataset.outputs, self.activation, self.init, self.norm)
         return classification_task(self.name, network, dataset, self.batch_size)
 
     @classmethod

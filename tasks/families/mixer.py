@@ -59,7 +59,7 @@ class Mixer:
         dataset = data.labelled(self.dataset)
         patch = patch_shape(self.patch, dataset.train.inputs.shape)
         network = MixerNet(
-            patch, self.layers, self.width, self.token_width, self.channel_width, dataset.classes
+            patch, self.layers, self.width, self.token_width, self.channel_width, dataset.outputs
         )
         return classification_task(self.name, network, dataset, self.batch_size)
 

@@ -57,7 +57,7 @@ class MLP:
 
     def build(self) -> Task:
         dataset = data.labelled(self.dataset)
-        outputs = dataset.classes or 1
+        outputs = dataset.outputs
         network = Perceptron(self.widths, outputs, self.activation, self.init, self.norm)
         return classification_task(
             self.name, network, dataset, self.batch_size, self.loss, self.label_noise

@@ -74,7 +74,7 @@ class ResNet:
     def build(self) -> Task:
         dataset = data.labelled(self.dataset)
         network = ResidualNet(
-            self.channels, self.blocks, dataset.classes, self.activation, self.init, self.norm
+            self.channels, self.blocks, dataset.outputs, self.activation, self.init, self.norm
         )
         return classification_task(self.name, network, dataset, self.batch_size)
 

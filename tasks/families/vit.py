@@ -66,7 +66,7 @@ class ViT:
     def build(self) -> Task:
         dataset = data.labelled(self.dataset)
         patch = patch_shape(self.patch, dataset.train.inputs.shape)
-        network = VisionTransformer(patch, self.layers, self.width, self.heads, dataset.classes)
+        network = VisionTransformer(patch, self.layers, self.width, self.heads, dataset.outputs)
         return classification_task(self.name, network, dataset, self.batch_size)
 
     @classmethod
