@@ -19,7 +19,7 @@ from tasks.base import (
     parameter_count,
     step_flops,
 )
-from tasks.curves import Curve, curves
+from tasks.published import Curve, curves
 from tasks.suites import (
     SUITES,
     TASKS,

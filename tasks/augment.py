@@ -248,6 +248,11 @@ class Augmented:
         ]
         return "__".join([self.base.name, *filter(None, parts)])
 
+    @property
+    def is_one(self) -> bool:
+        """Whether anything is varied."""
+        return self != type(self)(self.base)
+
     def build(self) -> Task:
         task = self.base.build()
         if self.bfloat16:

@@ -66,7 +66,8 @@ def draw(
         while True:
             drawn: TaskConfig = FAMILIES[families[i % len(families)]].sample(generator)
             if chance(generator, 0.5):
-                drawn = varied(generator, drawn)
+                variation = varied(generator, drawn)
+                drawn = variation if variation.is_one else variation.base
             if drawn.name not in seen and _is_small(drawn):
                 break
         seen.add(drawn.name)

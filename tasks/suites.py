@@ -57,6 +57,8 @@ TASKS: Mapping[str, TaskConfig] = {
 """Every named task: name -> configuration."""
 
 
+_LISTED = 20
+
 HELD_OUT = "held_out"
 """The suite of which every version is for final comparisons only."""
 
@@ -72,7 +74,8 @@ class UnknownNameError(KeyError):
 def _unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    advice = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}"
+    listed = ", ".join(known) if len(known) < _LISTED else "those of `metaopt tasks list`"
+    advice = f"did you mean {' or '.join(near)}?" if near else f"choose one of {listed}"
     return UnknownNameError(f"unknown {kind} {name!r}: {advice}")
 
 

@@ -194,7 +194,8 @@ def _loss_axis(axes: Axes, theme: Theme, losses: np.ndarray) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     ticks = _ticks(*axes.get_ylim())
     axes.yaxis.set_major_locator(FixedLocator(ticks))
-    axes.set_yticklabels([f"{tick:g}" for tick in ticks])
+    labels = [f"{tick:g}" if tick >= 0.01 else f"{tick:.0e}" for tick in ticks]
+    axes.set_yticklabels([label.replace("e-0", "e-") for label in labels])
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -32,8 +32,21 @@ def assert_trees_close(left, right, **tolerance):
         np.testing.assert_allclose(a, b, **tolerance)
 
 
+def representatives():
+    """The tasks that searches run on, and one of every other family."""
+    names = [*tasks.SUITES["proxy_v1"], *tasks.SUITES["held_out_demo_v1"]]
+    seen = {tasks.family(tasks.TASKS[name]) for name in names}
+    for name, entry in tasks.SUITES["held_out_v1"].items():
+        family = tasks.family(entry.config)
+        if family not in seen:
+            seen.add(family)
+            names.append(name)
+    assert seen == set(tasks.families())
+    return names
+
+
 # Module scope keeps the tests of one task together, so that `initial` is compiled once for them.
-@pytest.fixture(scope="module", params=tasks.names())
+@pytest.fixture(scope="module", params=representatives())
 def task(request):
     return tasks.get(request.param)
 
@@ -124,5 +137,5 @@ def test_training_in_a_scan_beats_the_trivial_loss(task, initial):
         return task.evaluate(params, "validation"), accuracy
 
     loss, accuracy = train(of_seed(initial[0], 0), KEYS[0])
-    assert loss < 0.9 * task.trivial_loss
+    assert loss < 0.92 * task.trivial_loss
     assert accuracy is None or 0.2 < accuracy <= 1

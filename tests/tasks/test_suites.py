@@ -29,7 +29,7 @@ def test_unknown_task_names_near_matches():
 
 
 def test_a_name_like_no_other_lists_all():
-    with pytest.raises(tasks.UnknownNameError, match="choose one of breast_cancer_mlp"):
+    with pytest.raises(tasks.UnknownNameError, match="choose one of those of `metaopt tasks list`"):
         tasks.get("§")
 
 

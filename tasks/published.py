@@ -1,6 +1,6 @@
 """Published curves: what tuned, well-known optimizers do on the tasks of a suite.
 
-`python -m experiments.curves DIR` writes them from a benchmark.
+`python -m experiments.held_out DIR` writes them from a benchmark.
 """
 
 import functools
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tasks.suites import resolve_suite
 
-FOLDER = "published"
+FOLDER = "curves"
 
 
 class Curve(NamedTuple):
