@@ -58,6 +58,48 @@ def bench_table() -> str:
     return markdown(rows)
 
 
+def held_out_table() -> str:
+    """Where the optimizers stand on the held-out suite."""
+    summary = json.loads((RESULTS / "held_out" / "summary.json").read_text())
+    (setting,) = summary["settings"]
+    rows = [["optimizer", "mean rank", "score", "speed-up over AdamW", "diverged", "state"]]
+    standings = sorted(setting["standings"].items(), key=lambda row: row[1]["rank"]["value"])
+    for name, standing in standings:
+        rows.append(
+            [
+                f"`{name}`",
+                *(_with_interval(standing[key], form) for key, form in _STANDING),
+                f"{100 * standing['diverged'] / standing['trainings']:.1f} %",
+                f"{summary['costs'][name]['state']:.1f}",
+            ]
+        )
+    return markdown(rows)
+
+
+_STANDING = (("rank", "{:.2f}"), ("score", "{:.3f}"), ("speedup", "{:.2f}"))
+
+
+def _with_interval(found: dict[str, float], form: str) -> str:
+    value, low, high = (form.format(found[key]) for key in ("value", "low", "high"))
+    return value if low == high else f"{value} ({low} to {high})"
+
+
+def trials_table() -> str:
+    """Seconds of a benchmark's trials and of a plain loop, a task a row."""
+    found = {
+        name: json.loads((RESULTS / f"bench_trials_{name}.json").read_text())
+        for name in ("cpu", "gpu")
+    }
+    rows = [["task", "2 CPU cores", "without compiling", "one GPU", "without compiling"]]
+    for task in found["cpu"]["tasks"]:
+        cells = [f"`{task}`"]
+        for of in found.values():
+            row = of["tasks"][task]
+            cells += [f"{row['ratio']:.0f}", f"{row['ratio_without_compiling']:.0f}"]
+        rows.append(cells)
+    return markdown(rows)
+
+
 def sections() -> dict[str, str]:
     """What stands between the markers of each name."""
     demo = json.loads((RESULTS / "demo.json").read_text())
@@ -66,6 +108,8 @@ def sections() -> dict[str, str]:
         "demo": verdict_table(demo["verdict"]["rows"], "winner"),
         "released": verdict_table(card["verdict"]["rows"], f"`{RELEASED}`"),
         "bench": bench_table(),
+        "held_out": held_out_table(),
+        "trials": trials_table(),
     }
 
 

@@ -1,4 +1,4 @@
-"""What is known of well-known optimizers, found again; `experiments.known_facts` has the setting."""
+"""What is known of well-known optimizers, found again by `experiments.known_facts`."""
 
 import pytest
 

@@ -110,6 +110,15 @@ def check_import() -> str:
     return f"`import metaopt` needs {', '.join(LIBRARIES)} only"
 
 
+def check_tasks() -> str:
+    """The suites' files came along."""
+    code = "import tasks; print(len(tasks.suite('validation')), len(tasks.curves('held_out')))"
+    drawn, published = map(int, python(code).split())
+    assert drawn >= 32, f"{drawn} validation tasks"
+    assert published >= 40, f"{published} published curves"
+    return f"{drawn} validation tasks, published curves of {published}"
+
+
 def check_command() -> str:
     """The console script is there and answers."""
     script = Path(sysconfig.get_path("scripts")) / "metaopt"
@@ -124,7 +133,7 @@ def check_command() -> str:
 def main() -> None:
     """Run every check; the first that fails ends the run."""
     (wheel,) = map(Path, sys.argv[1:])
-    for line in check_contents(wheel), check_import(), check_command():
+    for line in check_contents(wheel), check_import(), check_tasks(), check_command():
         print(f"wheel-check: {line}")
 
 

@@ -13,12 +13,21 @@ def test_the_tables_are_what_the_scripts_write(monkeypatch):
     assert importlib.import_module("experiments.readme").updated(TEXT) == TEXT
 
 
+OPTIMIZER, TASK = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
 def test_the_example_runs_and_learns():
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     names: dict = {}
-    exec(code, names)
+    exec(OPTIMIZER, names)
     assert names["loss"](names["params"]) < 0.1
-    assert len(code.strip().splitlines()) <= 14
+    assert len(OPTIMIZER.strip().splitlines()) <= 14
+
+
+def test_the_example_of_a_task_runs():
+    names: dict = {}
+    exec(TASK, names)
+    assert names["score"] > 0
+    assert names["gradients"].keys() == names["params"].keys()
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:\w+/)+[\w.]*)`", TEXT))))
