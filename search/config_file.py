@@ -2,9 +2,7 @@
 
 import dataclasses
 import difflib
-import importlib.util
 import re
-import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,6 +21,7 @@ from search.config import (
 from search.errors import UserError
 from search.evaluate import TrainingConfig
 from search.evolve import layout_of
+from search.user_code import run_file
 
 _KINDS = {
     kind.__name__: kind
@@ -48,17 +47,12 @@ def load(path: str | Path) -> SearchConfig:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no campaign file {path}; write one that says {_EXAMPLE}")
-    spec = importlib.util.spec_from_file_location("_campaign_file", path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{path} is not a Python file: a campaign file's name ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        spec.loader.exec_module(module)
+        module = run_file(path)
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{_place(path, error)}: {_what(error)}") from None
-    finally:
-        sys.dont_write_bytecode = before
     if not hasattr(module, "CONFIG"):
         near = difflib.get_close_matches("CONFIG", vars(module), n=1)
         found = f" (but {near[0]!r})" if near else ""

@@ -5,7 +5,6 @@ round, and resuming means starting from there. Readers never block the writer (W
 """
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -21,6 +20,7 @@ import numpy as np
 from metaopt.rules.genome import Genome
 from search.config import SearchConfig, from_json, to_json
 from search.evolve import ROOT, Candidates, Counts
+from search.exclusive import exclusive
 from search.population import Island
 
 FILENAME = "campaign.sqlite"
@@ -163,17 +163,11 @@ class Store:
         Raises:
           CampaignError: another driver runs it.
         """
-        path = self.folder / "driver.lock"
-        with _clear_errors(path):
-            path.touch()
-        with open(path, "w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise CampaignError(
-                    f"the campaign in {self.folder} is running in another process; see it with "
-                    f"`metaopt search status {self.folder}`"
-                ) from None
+        running = CampaignError(
+            f"the campaign in {self.folder} is running in another process; see it with "
+            f"`metaopt search status {self.folder}`"
+        )
+        with exclusive(self.folder, running):
             yield
 
     def config(self) -> SearchConfig:

@@ -1,9 +1,7 @@
 """Optimizers as a benchmark meets them: a factory, and the space that it is tuned over."""
 
 import hashlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import optax
 import metaopt
 from metaopt.loading import RULE_SUFFIX
 from search.errors import UserError
+from search.user_code import run_file
 
 Factory = Callable[..., optax.GradientTransformation]
 """(learning_rate, **hyperparameters) -> transformation; the rate is a number or a schedule, and
@@ -122,20 +121,10 @@ def _from_python(path: Path) -> Contender:
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     name = path.stem
-    # A name of its own among the modules: two files may have the same stem.
-    unique = f"_contender_{name}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(unique, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[unique] = module
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        spec.loader.exec_module(module)
+        module = run_file(path)
     except Exception as error:
         raise UserError(f"{path} fails: {type(error).__name__}: {error}") from None
-    finally:
-        sys.dont_write_bytecode = before
     factory = getattr(module, name, None)
     if not callable(factory):
         raise UserError(f"{path} must define a function {name}(learning_rate, ...), as exports do")

@@ -1,7 +1,6 @@
 """`metaopt bench run`, `resume`, `status` and `report`: a benchmark from the outside."""
 
 import contextlib
-import fcntl
 import os
 import platform
 import sys
@@ -31,6 +30,7 @@ from search.cli import INTERRUPTED
 from search.cluster import executor
 from search.drive import Where
 from search.errors import UserError
+from search.exclusive import exclusive
 from search.live import duration
 from search.stop import Stop
 
@@ -52,7 +52,7 @@ def status(folder: Path) -> int:
     done = store.done(folder, config)
     print(f"{len(done)} of {len(config.task_names)} tasks are measured in {folder}")
     if done:
-        Console().print(report.table(folder))
+        _print_table(folder)
     return 0
 
 
@@ -61,7 +61,7 @@ def _drive(folder: Path, where: Where) -> int:
     done = store.done(folder, config)
     left = [name for name in config.task_names if name not in done]
     complete = True
-    with _locked(folder), Stop(_say_stopping) as stop:
+    with exclusive(folder, _running(folder)), Stop(_say_stopping) as stop:
         try:
             if left:
                 _run(folder, config, left, where, stop)
@@ -76,7 +76,7 @@ def _drive(folder: Path, where: Where) -> int:
         )
         return INTERRUPTED
     page = report.write(folder)
-    Console().print(report.table(folder))
+    _print_table(folder)
     print(f"\nthe whole story:  {page}")
     return 0
 
@@ -151,19 +151,18 @@ def _progress(total: int, done: int) -> Iterator[Callable[[str], None]]:
         yield lambda task: bar.update(row, advance=1)
 
 
+def _print_table(folder: Path) -> None:
+    """The main table; where nobody's terminal limits it, as wide as it needs to be."""
+    console = Console()
+    (console if console.is_terminal else Console(width=120)).print(report.table(folder))
+
+
 def _say_stopping() -> None:
     os.write(sys.stderr.fileno(), b"stopping; finished tasks are kept; once more to stop at once\n")
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the benchmark for one driver; the lock ends with the process, however it ends."""
-    with open(folder / "driver.lock", "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"the benchmark in {folder} is running in another process; see it with "
-                f"`metaopt bench status {folder}`"
-            ) from None
-        yield
+def _running(folder: Path) -> UserError:
+    return UserError(
+        f"the benchmark in {folder} is running in another process; see it with "
+        f"`metaopt bench status {folder}`"
+    )

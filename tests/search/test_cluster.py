@@ -146,3 +146,25 @@ def test_no_cluster_at_the_address():
         executor(address="127.0.0.1:1"),
     ):
         pass
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_jobs_in_this_process_come_in_order_and_are_told(threads):
+    told = {}
+    found = InProcess(threads).run(lambda job: job * job, range(8), told.__setitem__)
+    assert found == [job * job for job in range(8)]
+    assert told == dict(enumerate(found))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_jobs_after_one_that_fails_are_not_begun(threads):
+    begun = []
+
+    def call(job):
+        begun.append(job)
+        time.sleep(0.02)
+        return 1 // (job - 3)
+
+    with pytest.raises(ZeroDivisionError):
+        InProcess(threads).run(call, range(50))
+    assert len(begun) < 50

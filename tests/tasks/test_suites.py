@@ -1,13 +1,15 @@
 """The table, the suites, and what importing them brings along."""
 
 import copy
+import hashlib
+import json
 import subprocess
 import sys
 
 import pytest
 
 import tasks
-from tasks import suites
+from tasks import sampled, suites
 from tasks.families.conv import ConvNet
 from tasks.families.mlp import MLP
 
@@ -74,3 +76,21 @@ def test_importing_tasks_brings_no_other_layer_and_no_data():
 def test_unknown_activation_is_an_error(config):
     with pytest.raises(ValueError, match="unknown activation 'rleu': choose one of relu, tanh"):
         config(activation="rleu")
+
+
+PUBLISHED = {
+    "proxy_v1": "35341fe9449c1e85",
+    "held_out_demo_v1": "0afac717c7457308",
+    "meta_train_v1": "9c044a7dad699020",
+    "validation_v1": "e16ff773743f8611",
+    "held_out_v1": "440c71d36c6cdd49",
+}
+"""Suite -> the start of the SHA-256 of its configurations and steps. A line is only ever added."""
+
+
+def test_a_published_version_never_changes():
+    digests = {}
+    for suite, members in tasks.SUITES.items():
+        rows = json.dumps([sampled.row(*entry) for entry in members.values()])
+        digests[suite] = hashlib.sha256(rows.encode()).hexdigest()[:16]
+    assert digests == PUBLISHED
