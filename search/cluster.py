@@ -236,6 +236,7 @@ def executor(
         # form clusters here. It reads this when it is first imported.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         options |= {
+            "address": "local",  # never some other Ray that runs on this machine
             "num_cpus": workers,
             "include_dashboard": dashboard,
             "_node_ip_address": "127.0.0.1",

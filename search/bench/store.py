@@ -118,7 +118,7 @@ def read(folder: Path, task: str) -> tuple[Facts, dict[tuple[Setting, str], Tria
     path = _path(folder, task)
     parts: dict[tuple[Setting, str], dict[str, Any]] = {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             facts = Facts(**json.loads(str(arrays["facts"])))
             for key in arrays.files:
                 if key == "facts":

@@ -14,6 +14,9 @@ from metaopt.rules import library, to_source
 from search.bench import store
 from search.cli import main
 
+# One process runs all of these: they share what was run first, and only one may have Ray.
+pytestmark = pytest.mark.xdist_group("ray")
+
 TASKS = ("quadratic_12x8_4_cond10_noise0_seed0", "quadratic_12x8_4_cond1000_noise0.1_seed1")
 OPTIONS = (
     "--suite", "proxy", "--optimizers", "adamw,./mine.py,plain.rule", "--trials", 2, "--seeds", 2,
@@ -117,7 +120,6 @@ def test_interrupted_between_measurements(metaopt, whole):
     same(losses(metaopt.folder / "interrupted"), losses(whole[0]))
 
 
-@pytest.mark.xdist_group("ray")
 def test_workers_change_nothing(metaopt, whole):
     done = metaopt("bench", "run", *OPTIONS, "--out", "ray", "--workers", 2)
     assert done.returncode == 0, done.stderr

@@ -156,10 +156,37 @@ def test_rules_and_tasks_are_listed(metaopt, capsys):
     assert main(["rules", "list"]) == main(["tasks", "list"]) == 0
     out = capsys.readouterr().out
     assert "lion" in out
-    assert "digits_mlp_32_relu_b32" in out
+    assert re.search(r"^held_out_v1 +49 ", out, re.M)
+    assert main(["tasks", "list", "proxy"]) == 0
+    assert re.search(r"^digits_mlp_32_relu_b32 +200 +mlp$", capsys.readouterr().out, re.M)
     assert main(["rules", "show", "lion"]) == 0
     assert capsys.readouterr().out.startswith("def lion(w, g, m, lr")
     assert metaopt("--version").stdout.startswith("metaopt ")
+
+
+def test_a_task_is_shown(capsys):
+    assert main(["tasks", "show", "mnist1d_mlp_64_relu_b32"]) == 0
+    out = capsys.readouterr().out
+    for text in ("held_out_v1", "800 steps", "3,274", "tuned adamw", "loss at initialization"):
+        assert text in out
+
+
+def test_published_curves_are_drawn(tmp_path, capsys):
+    assert main(["tasks", "plot", "held_out", "-o", str(tmp_path / "curves.png")]) == 0
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["tasks", "plot", "proxy", "-o", str(tmp_path / "none.png")]) == 2
+    assert "has no published curves" in capsys.readouterr().err
+
+
+def test_wrong_tasks_and_data_are_explained(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("METAOPT_DATA", str(tmp_path))
+    for arguments, message in (
+        (["show", "mnist1d_mlp_65_relu_b32"], "did you mean mnist1d_mlp_64_relu_b32"),
+        (["list", "held"], "did you mean held_out"),
+        (["fetch", "fashion"], "fashion_mnist"),
+    ):
+        assert main(["tasks", *arguments]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_help_imports_nothing_heavy():
