@@ -52,6 +52,8 @@ class TrainingConfig:
         for name in self.tasks:
             if name not in tasks.names():
                 tasks.get(name)  # raises, with near matches
+            if getattr(tasks.TASKS[name], "delay", 0):
+                raise ValueError(f"task {name!r} delays gradients, which a search does not do")
         if self.steps < 1 or self.num_seeds < 1 or self.width < 0:
             raise ValueError("steps and num_seeds must be at least 1, and width at least 0")
         if not 0 < self.patience <= 1:

@@ -52,18 +52,24 @@ def create(folder: Path, config: BenchConfig) -> BenchConfig:
 
 
 def _copied(folder: Path, text: str) -> str:
-    """An optimizer that is a file as the name of its copy; any other as it is."""
+    """An optimizer that is a file as the name of its copy in the folder; any other as it is."""
     source = Path(text)
     if not source.is_file():
         return str(source.resolve()) if source.is_dir() else text
     copy = folder / OPTIMIZERS / source.name
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, copy)
-    return str(copy.resolve())
+    return f"{OPTIMIZERS}/{source.name}"
+
+
+def _found(folder: Path, text: str) -> str:
+    """An optimizer as `contenders.find` takes it, wherever the folder is now."""
+    copy = folder / text
+    return str(copy.resolve()) if text.startswith(f"{OPTIMIZERS}/") and copy.is_file() else text
 
 
 def plan(folder: Path) -> BenchConfig:
-    """The plan of the benchmark in a folder.
+    """The plan of the benchmark in a folder; copies among its optimizers are full paths.
 
     Raises:
       UserError: there is none, or it is damaged.
@@ -74,9 +80,10 @@ def plan(folder: Path) -> BenchConfig:
             f"there is no benchmark in {folder}; start one with `metaopt bench run --out {folder}`"
         )
     try:
-        return from_json(BenchConfig, path.read_text(encoding="utf-8"))
+        config = from_json(BenchConfig, path.read_text(encoding="utf-8"))
     except (ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be used: {error.args[0]}") from None
+    return replace(config, optimizers=tuple(_found(folder, text) for text in config.optimizers))
 
 
 def done(folder: Path, config: BenchConfig) -> list[str]:

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +93,13 @@ def test_files_among_the_optimizers_are_kept(metaopt, whole):
         assert main(["bench", "report", str(folder)]) == 0
     finally:
         (metaopt.folder / "mine.py").write_text((folder / "optimizers" / "mine.py").read_text())
+
+
+def test_the_folder_can_be_moved(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "moved")
+    assert main(["bench", "report", str(tmp_path / "moved")]) == 0
+    for name in store.plan(tmp_path / "moved").optimizers[1:]:
+        assert Path(name).is_relative_to(tmp_path)
 
 
 def test_killed_then_resumed_is_as_if_never_killed(metaopt, whole):

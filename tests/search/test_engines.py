@@ -10,6 +10,7 @@ import tasks
 from metaopt.rules import library, parse
 from metaopt.rules.genome import Layout, concatenate, encode, stack, take
 from search import device_engine, host_engine
+from search.evaluate import TrainingConfig
 from search.training import Jobs, Order, Status, schedule
 
 ENGINES = {"host": host_engine.train, "device": device_engine.train}
@@ -228,3 +229,9 @@ def test_schedules(name):
 def test_an_unknown_schedule_is_named():
     with pytest.raises(ValueError, match=r"'cosin'.*constant, linear, cosine"):
         schedule("cosin", 3)
+
+
+def test_tasks_with_late_gradients_are_refused():
+    late = next(n for n, c in tasks.TASKS.items() if getattr(c, "delay", 0))
+    with pytest.raises(ValueError, match="delays gradients"):
+        TrainingConfig(tasks=(late,))
