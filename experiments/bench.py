@@ -6,7 +6,6 @@ Every figure is a rate of this machine; what to look at are the ratios.
 """
 
 import argparse
-import importlib.util
 import json
 import platform
 import statistics
@@ -28,6 +27,8 @@ from metaopt.rules.genome import Genome, Layout, decode, encode, stack, take, wi
 from metaopt.rules.mutate import MutationWeights, mutate
 from metaopt.rules.program import Program
 from search import device_engine, host_engine
+from search.bench.contenders import find
+from search.bench.work import costs
 from search.problem import Problem, problem
 from search.training import Jobs, Order, Status
 
@@ -157,30 +158,8 @@ def exported_lion_ratio() -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "exported_lion.py"
         path.write_text(to_source(library.get("lion"), name="exported_lion"))
-        spec = importlib.util.spec_from_file_location("exported_lion", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    rng = np.random.default_rng(0)
-    tree = {f"w{i}": jnp.asarray(rng.normal(size=(64, 256)), jnp.float32) for i in range(50)}
-    runs = []
-    for optimizer in (module.exported_lion(1e-4), optax.lion(1e-4)):
-        state = optimizer.init(tree)
-        step = jax.jit(optimizer.update)
-
-        def run(step=step, state=state) -> None:
-            jax.block_until_ready(step(tree, state, tree))
-
-        run()
-        runs.append(run)
-    times: list[list[float]] = [[], []]
-    for _ in range(300):
-        for run, found in zip(runs, times, strict=True):
-            began = time.perf_counter()
-            run()
-            found.append(time.perf_counter() - began)
-    return statistics.median(times[0]) / statistics.median(times[1])
+        found = costs([find(str(path)), find("lion")])
+    return found["exported_lion"].step_time / found["lion"].step_time
 
 
 def measure() -> dict[str, float | str]:

@@ -57,10 +57,7 @@ def whole(name: str, steps: int) -> float:
 def running(name: str, steps: int) -> float:
     """The same without compiling."""
     program = Program(tasks.get(name), groups(), steps // POINTS)
-    scalars = [
-        {key: jnp.asarray(values, jnp.float32) for key, values in group.hyperparameters.items()}
-        for group in groups()
-    ]
+    scalars = [group.scalars() for group in groups()]
     seeds, total = jnp.arange(SEEDS, dtype=jnp.int32), jnp.float32(steps)
     state = program.start(scalars, seeds, total)
     state, *_ = program.advance(state, scalars, seeds, jnp.int32(0), total)

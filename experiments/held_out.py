@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 import tasks
-from search.bench import report, store
+from search.bench import report
 from search.bench.measures import best_trial
 from search.bench.plots_curves import suite_curves
 from search.bench.results import Results, Trials
-from search.bench.summary import summarize, to_json
+from search.bench.summary import to_json
 from search.errors import write_whole
 from search.figures import LIGHT
 from tasks import published as files
@@ -77,12 +77,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder of a finished benchmark")
     folder = parser.parse_args().folder
-    report.write(folder)
-    results = store.results(folder)
+    summary = report.conclude(folder)
+    report.write(folder, summary)
+    results = summary.results
     print(f"wrote {publish(results)}: {len(results.tasks)} tasks")
     for name in ("index.html", "table.md"):
         write_whole(RESULTS / name, (folder / report.FOLDER / name).read_bytes())
-    summary = summarize(results)
     write_whole(RESULTS / "summary.json", json.dumps(to_json(summary)) + "\n")
     figure = suite_curves(LIGHT, summary, results.settings[0], ("adamw",))
     write_whole(RESULTS / "adamw.png", figure)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 import tasks
+from search.training import initial_key, step_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +52,13 @@ def problem(name: str) -> Problem:
     _, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes))
 
     def init(seed: jax.Array) -> jax.Array:
-        flat, _ = ravel_pytree(task.init(jax.random.fold_in(jax.random.key(seed), 0)))
+        flat, _ = ravel_pytree(task.init(initial_key(seed)))
         return flat
 
     def gradient(
         params: jax.Array, seed: jax.Array, step: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1), step)
-        batch = task.batch(key)
+        batch = task.batch(step_key(seed, step))
         with jax.default_matmul_precision("float32"):  # the same numbers on every platform
             return jax.value_and_grad(lambda flat: task.loss(unravel(flat), batch))(params)
 

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 import tasks
@@ -91,6 +92,19 @@ def schedule(name: str, steps: int) -> np.ndarray:
     if name not in COURSES:
         raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}")
     return COURSES[name](np.arange(steps) / steps).astype(np.float32)
+
+
+# ---------------------------------------------------------------- what a seed fixes
+
+
+def initial_key(seed: jax.Array) -> jax.Array:
+    """The key of a training's initial parameters."""
+    return jax.random.fold_in(jax.random.key(seed), 0)
+
+
+def step_key(seed: jax.Array, step: jax.Array) -> jax.Array:
+    """The key of the batch that a training draws at a step."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1), step)
 
 
 # ---------------------------------------------------------------- courses of the learning rate

@@ -19,6 +19,7 @@ from tasks.base import (
     parameter_count,
     step_flops,
 )
+from tasks.families import family
 from tasks.published import Curve, curves
 from tasks.suites import (
     SUITES,
@@ -26,7 +27,6 @@ from tasks.suites import (
     Entry,
     UnknownNameError,
     families,
-    family,
     get,
     is_held_out,
     names,

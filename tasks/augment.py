@@ -12,7 +12,7 @@ Reference: Metz et al., "VeLO: training versatile learned optimizers by scaling 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -251,7 +251,7 @@ class Augmented:
     @property
     def is_one(self) -> bool:
         """Whether anything is varied."""
-        return self != type(self)(self.base)
+        return self != Augmented(self.base)
 
     def build(self) -> Task:
         task = self.base.build()
@@ -268,23 +268,14 @@ class Augmented:
             task = noisy(task, self.noise)
         return replace(task, name=self.name, delay=self.delay)
 
-    @classmethod
-    def sample(cls, generator: np.random.Generator) -> Self:
-        """A variation of a small perceptron; `varied` samples one of any configuration."""
-        from tasks.families.mlp import MLP
 
-        return varied(generator, MLP.sample(generator), cls)  # type: ignore[return-value]
-
-
-def varied(
-    generator: np.random.Generator, base: TaskConfig, kind: type[Augmented] = Augmented
-) -> Augmented:
+def varied(generator: np.random.Generator, base: TaskConfig) -> Augmented:
     """A random variation of a configuration, at rates near those of VeLO."""
     level: Level = choice(generator, ("none", "none", "global", "tensor", "tensor", "parameter"))
     if chance(generator, 0.2) and any(field.name == "batch_size" for field in fields(base)):  # type: ignore[arg-type]
         size = log_uniform_int(generator, 1, base.batch_size)  # type: ignore[attr-defined]
         base = replace(base, batch_size=size)  # type: ignore[type-var]
-    return kind(
+    return Augmented(
         base,
         level=level,
         spread=1.0 if level == "none" else choice(generator, (10.0, 100.0, 1000.0)),

@@ -75,6 +75,10 @@ class TaskConfig(Protocol):
 
     def build(self) -> Task: ...
 
+
+class FamilyConfig(TaskConfig, Protocol):
+    """The configuration of a family's tasks, which can also be drawn."""
+
     @classmethod
     def sample(cls, generator: np.random.Generator) -> Self:
         """A configuration drawn from the family's distribution; every draw can be built."""

@@ -6,7 +6,6 @@ sampler, cannot change it. `python -m experiments.sample_suites` writes it.
 """
 
 import dataclasses
-import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
@@ -16,7 +15,7 @@ import numpy as np
 
 from tasks.augment import Augmented, varied
 from tasks.base import TaskConfig, parameter_count, step_flops
-from tasks.families import FAMILIES
+from tasks.families import FAMILIES, family
 from tasks.sampling import chance, choice
 
 FOLDER = "drawn"
@@ -26,7 +25,6 @@ _MOST_PARAMETERS, _MOST_FLOPS = 40_000, 40_000_000
 _STEPS = (200, 400, 800)
 
 
-@functools.cache
 def read(name: str) -> tuple[tuple[TaskConfig, int], ...]:
     """The configurations of a drawn suite, each with the length of its standard training."""
     text = (resources.files("tasks") / FOLDER / f"{name}.json").read_text(encoding="utf-8")
@@ -42,8 +40,7 @@ def config(row: Mapping[str, Any]) -> TaskConfig:
 def row(config: TaskConfig, steps: int) -> dict[str, Any]:
     """The row that describes a configuration."""
     base = config.base if isinstance(config, Augmented) else config
-    family = next(name for name, kind in FAMILIES.items() if type(base) is kind)
-    found: dict[str, Any] = {"family": family, "config": _changed(base)}
+    found: dict[str, Any] = {"family": family(config), "config": _changed(base)}
     if isinstance(config, Augmented):
         found["augment"] = {k: v for k, v in _changed(config).items() if k != "base"}
     return found | {"steps": steps}

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tasks import held_out, sampled
-from tasks.augment import Augmented
-from tasks.base import Task, TaskConfig
+from tasks.base import FamilyConfig, Task, TaskConfig
 from tasks.families import FAMILIES
 from tasks.families.conv import ConvNet
 from tasks.families.mlp import MLP
@@ -96,15 +95,9 @@ def names() -> tuple[str, ...]:
     return tuple(TASKS)
 
 
-def families() -> Mapping[str, type[TaskConfig]]:
+def families() -> Mapping[str, type[FamilyConfig]]:
     """The families: name -> the class of its configurations, which can also `sample` one."""
     return FAMILIES
-
-
-def family(config: TaskConfig) -> str:
-    """The name of a configuration's family; a variation has that of what it varies."""
-    base = config.base if isinstance(config, Augmented) else config
-    return next(name for name, kind in FAMILIES.items() if type(base) is kind)
 
 
 def is_held_out(name: str) -> bool:

@@ -60,17 +60,17 @@ def mean_loss(train_targets: Array, targets: Array, _: int) -> float:
     return float(np.mean((targets - train_targets.mean()) ** 2))
 
 
-class _Kind(NamedTuple):
+class Criterion(NamedTuple):
     """A loss, and what it gives the trivial predictor: (train labels, labels, classes) -> loss."""
 
     loss: Callable[[jax.Array, jax.Array], jax.Array]
     trivial: Callable[[Array, Array, int], float]
 
 
-LOSSES: Mapping[str, _Kind] = {
-    "cross_entropy": _Kind(cross_entropy, frequency_loss),
-    "brier": _Kind(brier, frequency_brier),
-    "squared": _Kind(squared, mean_loss),
+LOSSES: Mapping[str, Criterion] = {
+    "cross_entropy": Criterion(cross_entropy, frequency_loss),
+    "brier": Criterion(brier, frequency_brier),
+    "squared": Criterion(squared, mean_loss),
 }
 """The losses a configuration may name: the first two for classes, the last for real targets."""
 

@@ -122,7 +122,8 @@ class Report:
     def __call__(self) -> int:
         from search.bench import report
 
-        print(f"wrote {report.write(self.folder, self.reference)} and its figures beside it")
+        page = report.write(self.folder, report.conclude(self.folder, self.reference))
+        print(f"wrote {page} and its figures beside it")
         return 0
 
 

@@ -25,6 +25,8 @@ from search.bench import report, store
 from search.bench.config import BenchConfig
 from search.bench.contenders import find
 from search.bench.engine import Stopped
+from search.bench.results import Summary
+from search.bench.tables import terminal
 from search.bench.work import Job, Measurement, costs, measure
 from search.cli import INTERRUPTED
 from search.cluster import executor
@@ -52,7 +54,7 @@ def status(folder: Path) -> int:
     done = store.done(folder, config)
     print(f"{len(done)} of {len(config.task_names)} tasks are measured in {folder}")
     if done:
-        _print_table(folder)
+        _print_table(report.conclude(folder))
     return 0
 
 
@@ -75,8 +77,9 @@ def _drive(folder: Path, where: Where) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
-    page = report.write(folder)
-    _print_table(folder)
+    summary = report.conclude(folder)
+    page = report.write(folder, summary)
+    _print_table(summary)
     print(f"\nthe whole story:  {page}")
     return 0
 
@@ -151,10 +154,10 @@ def _progress(total: int, done: int) -> Iterator[Callable[[str], None]]:
         yield lambda task: bar.update(row, advance=1)
 
 
-def _print_table(folder: Path) -> None:
+def _print_table(summary: Summary) -> None:
     """The main table; where nobody's terminal limits it, as wide as it needs to be."""
     console = Console()
-    (console if console.is_terminal else Console(width=120)).print(report.table(folder))
+    (console if console.is_terminal else Console(width=120)).print(terminal(summary))
 
 
 def _say_stopping() -> None:

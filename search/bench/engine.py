@@ -18,7 +18,7 @@ import optax
 
 from search.bench.contenders import Contender
 from search.bench.results import Trials
-from search.training import COURSES
+from search.training import COURSES, initial_key, step_key
 from tasks import Params, Task
 from tasks.augment import delayed
 
@@ -45,6 +45,10 @@ class Group(NamedTuple):
     def size(self) -> int:
         """T."""
         return len(self.hyperparameters["learning_rate"])
+
+    def scalars(self) -> Scalars:
+        """The trials as the program takes them: name -> float32 (T,)."""
+        return {k: jnp.asarray(v, jnp.float32) for k, v in self.hyperparameters.items()}
 
 
 class Trained(NamedTuple):
@@ -107,10 +111,7 @@ def _train(
 ) -> Trained:
     program = Program(task, tuple(groups), interval)
     which = jnp.asarray(seeds, jnp.int32)
-    scalars = [
-        {name: jnp.asarray(values, jnp.float32) for name, values in group.hyperparameters.items()}
-        for group in groups
-    ]
+    scalars = [group.scalars() for group in groups]
     initial_loss, found = np.nan, []
     for length in points:
         total = jnp.float32(length * interval)
@@ -159,12 +160,10 @@ class Program:
         self.finish = jax.jit(_exact(self._finish), compiler_options=options)
 
     def _start(self, scalars: list[Scalars], seeds: jax.Array, total: jax.Array) -> tuple:
-        def init(seed: jax.Array) -> Params:
-            return self._task.init(jax.random.fold_in(jax.random.key(seed), 0))
-
+        initial = jax.vmap(lambda seed: self._task.init(initial_key(seed)))(seeds)
         count = sum(group.size for group in self._groups)
         params = jax.tree.map(
-            lambda leaf: jnp.broadcast_to(leaf[None], (count, *leaf.shape)), jax.vmap(init)(seeds)
+            lambda leaf: jnp.broadcast_to(leaf[None], (count, *leaf.shape)), initial
         )
         states = []
         for group, own, ours in zip(self._groups, scalars, self._split(params), strict=True):
@@ -203,12 +202,7 @@ class Program:
         count: jax.Array,
     ) -> tuple[tuple, jax.Array]:
         params, states = state
-
-        def batch(seed: jax.Array) -> Any:
-            key = jax.random.fold_in(jax.random.key(seed), 1)
-            return self._task.batch(jax.random.fold_in(key, count))
-
-        batches = jax.vmap(batch)(seeds)
+        batches = jax.vmap(lambda seed: self._task.batch(step_key(seed, count)))(seeds)
         gradient = jax.vmap(jax.value_and_grad(self._task.loss))
         losses, gradients = _over_trials(lambda params: gradient(params, batches), params)
         parts = []

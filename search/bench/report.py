@@ -3,29 +3,36 @@
 import json
 from pathlib import Path
 
-from rich.table import Table
-
 from search.bench import page, plots, store, tables
+from search.bench.results import Summary
 from search.bench.summary import summarize, to_json
 from search.errors import write_whole
 
 FOLDER = "report"
 
 
-def write(folder: Path, reference: str = "adamw") -> Path:
-    """Write `summary.json`, `table.md`, and the page with its figures into a benchmark's folder.
+def conclude(folder: Path, reference: str = "adamw") -> Summary:
+    """What the benchmark in a folder comes to.
 
     Args:
       folder: the benchmark's folder; it may be unfinished.
       reference: optimizer that speed-ups are measured against.
 
+    Raises:
+      UserError: the benchmark cannot be read.
+    """
+    return summarize(store.results(folder), reference)
+
+
+def write(folder: Path, summary: Summary) -> Path:
+    """Write `summary.json`, `table.md`, and the page with its figures into a benchmark's folder.
+
     Returns:
       The page's file.
 
     Raises:
-      UserError: the benchmark cannot be read, or the report not be written.
+      UserError: a file cannot be written.
     """
-    summary = summarize(store.results(folder), reference)
     figures = plots.figures(summary)
     for name, png in figures.items():
         write_whole(folder / FOLDER / name, png)
@@ -34,8 +41,3 @@ def write(folder: Path, reference: str = "adamw") -> Path:
     path = folder / FOLDER / "index.html"
     write_whole(path, page.page(summary, figures))
     return path
-
-
-def table(folder: Path, reference: str = "adamw") -> Table:
-    """The main table, for the terminal."""
-    return tables.terminal(summarize(store.results(folder), reference))

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from tasks.base import TaskConfig
+from tasks.augment import Augmented
+from tasks.base import FamilyConfig, TaskConfig
 from tasks.families.autoencoder import Autoencoder
 from tasks.families.classes import ZipfBigram
 from tasks.families.conv import ConvNet
@@ -24,7 +25,7 @@ from tasks.families.transformer import TextTransformer
 from tasks.families.vae import VAE
 from tasks.families.vit import ViT
 
-FAMILIES: Mapping[str, type[TaskConfig]] = {
+FAMILIES: Mapping[str, type[FamilyConfig]] = {
     "quadratic": Quadratic,
     "drifting_quadratic": DriftingQuadratic,
     "landscape": Landscape,
@@ -50,3 +51,9 @@ FAMILIES: Mapping[str, type[TaskConfig]] = {
     "gan": GAN,
 }
 """Family by name -> the class of its configurations."""
+
+
+def family(config: TaskConfig) -> str:
+    """The name of a configuration's family; a variation has that of what it varies."""
+    base = config.base if isinstance(config, Augmented) else config
+    return next(name for name, kind in FAMILIES.items() if type(base) is kind)

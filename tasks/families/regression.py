@@ -12,26 +12,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tasks import data
+from tasks import data, supervised
 from tasks.base import Batch, Params, Split, Task, check_split, dataset_task
 from tasks.data import Array, Examples
 from tasks.families.quadratic import random_rotation, random_spectrum
 from tasks.layers import check_choice
 from tasks.naming import variant
 from tasks.sampling import chance, choice, log_uniform, log_uniform_int
-from tasks.supervised import cross_entropy, frequency_brier, frequency_loss, mean_loss, squared
+from tasks.supervised import Criterion, frequency_brier
 
 Features = Literal["linear", "polynomial", "fourier"]
 
 _INIT_SCALE = 0.01
 _FEATURE_SEED = 1
-
-
-class Loss(NamedTuple):
-    """A convex loss of scores (n, classes), and what it gives the trivial predictor."""
-
-    loss: Callable[[jax.Array, jax.Array], jax.Array]
-    trivial: Callable[[Array, Array, int], float]
 
 
 def _one_hot(scores: jax.Array, labels: jax.Array) -> jax.Array:
@@ -54,13 +47,13 @@ def _squared_hinge_trivial(train_labels: Array, labels: Array, classes: int) -> 
     return 4.0 * frequency_brier(train_labels, labels, classes)
 
 
-LOSSES: Mapping[str, Loss] = {
-    "cross_entropy": Loss(cross_entropy, frequency_loss),
-    "squared_hinge": Loss(squared_hinge, _squared_hinge_trivial),
-    "one_hot_squared": Loss(one_hot_squared, frequency_brier),
-    "squared": Loss(squared, mean_loss),
+LOSSES: Mapping[str, Criterion] = {
+    "cross_entropy": supervised.LOSSES["cross_entropy"],
+    "squared_hinge": Criterion(squared_hinge, _squared_hinge_trivial),
+    "one_hot_squared": Criterion(one_hot_squared, frequency_brier),
+    "squared": supervised.LOSSES["squared"],
 }
-"""The losses a configuration may name; the last is for real targets, the others for classes."""
+"""The convex losses a configuration may name, for classes; the last is for real targets."""
 
 
 @dataclass(frozen=True)
