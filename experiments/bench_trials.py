@@ -1,89 +1,91 @@
 """How fast a benchmark's trials are, beside the same trials in a plain Optax loop, in one run.
 
-    python -m experiments.bench_trials [--out FILE.json]
+    python -m experiments.bench_trials [--out FILE.json] [--tasks NAME,NAME]
 
-Three optimizers, ten learning rates, three seeds. The plain loop is what one writes first: for each
-trial the optimizer with its learning rate, a jitted step, a Python loop, a jitted evaluation now
-and then. A few of its trials are timed, and the rest taken to last as long. Times include
-compiling, which the plain loop does once a trial; the figures "without compiling" leave it out.
-First all tasks are run side by side, as many at a time as there are cores, as a benchmark does.
+All of the held-out suite, three optimizers, ten learning rates, three seeds, as `metaopt bench`
+runs them; then again, with what the first run compiled in JAX's cache. The plain loop is what one
+writes first: for each trial the optimizer with its learning rate, a jitted step, a Python loop over
+seeds and steps, a jitted evaluation now and then. It compiles once a trial. Of each task and
+optimizer one trial is compiled, a fourth of one of its trainings is run, and all others are taken
+to last as long.
 """
 
 import argparse
 import json
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 import tasks
+from search.bench.config import BenchConfig
 from search.bench.contenders import Contender, find, trials
-from search.bench.drive import threads
-from search.bench.engine import Group, Program, train
+from search.bench.drive import keep_compiled, longest_first, threads
+from search.bench.work import Job, measure
 from search.cluster import InProcess
 from search.training import COURSES
 
-OPTIMIZERS, TRIALS, SEEDS, POINTS = ("adamw", "lion", "momentum"), 10, 3, 20
-TIMED = 1
-"""Trials of each optimizer that the plain loop is timed on, each with all seeds."""
-
-SUITE = "held_out"
-TASKS = (
-    "quadratic_8x6_6_cond100_noise0.1_seed101",
-    "mnist1d_mlp_64_relu_b32",
-    "flower_8_color_middle_conv_12x24_gelu_b16_he_normal_norm_layer",
-    "flower_8_vae_48x8_relu_b32",
-    "web_gru_e12_h24_c24_b8_orthogonal",
-    "web_transformer_l2_w24_h2_c16_b8",
-)
+PLAN = BenchConfig("held_out", ("adamw", "lion", "momentum"), trials=10, seeds=3, points=20)
+PART = PLAN.points // 4
+"""Of a training's measurements, those that the plain loop is timed up to."""
 
 
-def groups() -> tuple[Group, ...]:
-    """All trials."""
-    return tuple(Group(find(o), "cosine", trials(find(o), TRIALS, "grid")) for o in OPTIMIZERS)
+class Seconds(NamedTuple):
+    """What a plain loop takes: to compile, and to run."""
+
+    compiling: float
+    running: float
 
 
-def whole(name: str, steps: int) -> float:
-    """Seconds of all trials of a task in one program, with compiling it."""
+# ---------------------------------------------------------------- as a benchmark
+
+
+def benchmark(plan: BenchConfig) -> dict[str, float]:
+    """Seconds of all trials of each task.
+
+    Tasks run side by side: each is given its share of the time that all of them took.
+    """
+    found: dict[str, float] = {}
+
+    def timed(job: Job) -> None:
+        began = time.perf_counter()
+        measure(job)
+        found[job.task] = time.perf_counter() - began
+        print(f"{job.task:65} {found[job.task]:8.1f} s beside others", flush=True)
+
     began = time.perf_counter()
-    task, interval = tasks.get(name), steps // POINTS
-    train(task, groups(), seeds=range(SEEDS), interval=interval, points=[POINTS])
-    return time.perf_counter() - began
+    InProcess(threads()).run(timed, [Job(plan, name) for name in longest_first(plan.task_names)])
+    share = (time.perf_counter() - began) / sum(found.values())
+    return {name: seconds * share for name, seconds in found.items()}
 
 
-def running(name: str, steps: int) -> float:
-    """The same without compiling."""
-    program = Program(tasks.get(name), groups(), steps // POINTS)
-    scalars = [group.scalars() for group in groups()]
-    seeds, total = jnp.arange(SEEDS, dtype=jnp.int32), jnp.float32(steps)
-    state = program.start(scalars, seeds, total)
-    state, *_ = program.advance(state, scalars, seeds, jnp.int32(0), total)
-    jax.block_until_ready(state)
+# ---------------------------------------------------------------- one after the other
+
+
+def plain(plan: BenchConfig, name: str) -> Seconds:
+    """What all trials of a task take in a plain loop."""
+    task, interval = tasks.get(name), plan.interval(name)
+    compiling, running = 0.0, 0.0
+    for optimizer in map(find, plan.optimizers):
+        rate = trials(optimizer, plan.trials, plan.tuning)["learning_rate"][plan.trials // 2]
+        found = _plain_training(task, optimizer, rate, interval, plan.points)
+        compiling += plan.trials * found.compiling
+        running += plan.trials * plan.seeds * found.running
+    return Seconds(compiling, running)
+
+
+def _plain_training(
+    task: tasks.Task, contender: Contender, rate: float, interval: int, points: int
+) -> Seconds:
+    """Compiling a trial, and running it with one seed."""
     began = time.perf_counter()
-    for k in range(5):
-        state, *_ = program.advance(state, scalars, seeds, jnp.int32(k), total)
-    jax.block_until_ready(state)
-    return (time.perf_counter() - began) / 5 * POINTS
-
-
-def plain(name: str, steps: int) -> tuple[float, float]:
-    """Seconds of all trials one after the other: with compiling, and without."""
-    task, found = tasks.get(name), []
-    for optimizer in OPTIMIZERS:
-        rates = trials(find(optimizer), TRIALS, "grid")["learning_rate"]
-        for rate in rates[TRIALS // 2 :][:TIMED]:
-            found.append(_plain_trial(task, find(optimizer), rate, steps))
-    count = len(OPTIMIZERS) * TRIALS
-    compiled, ran = count * np.mean(found, axis=0)
-    return float(compiled), float(ran)
-
-
-def _plain_trial(task: tasks.Task, contender: Contender, rate: float, steps: int) -> tuple:
-    began = time.perf_counter()
-    optimizer = contender.build(lambda k: rate * COURSES["cosine"](k / jnp.float32(steps)))
+    steps = jnp.float32(interval * points)
+    optimizer = contender.build(lambda k: rate * COURSES["cosine"](k / steps))
     optimizer = optax.with_extra_args_support(optimizer)
 
     @jax.jit
@@ -94,62 +96,82 @@ def _plain_trial(task: tasks.Task, contender: Contender, rate: float, steps: int
 
     evaluate = jax.jit(lambda params: task.evaluate(params, "validation"))
     init = jax.jit(task.init)
-    compiled = 0.0
-    for seed in range(SEEDS):
-        key = jax.random.key(seed)
-        params = init(key)
-        state = optimizer.init(params)
-        for k in range(steps):
-            params, state, _ = step(params, state, jax.random.fold_in(key, k))
-            if k == 0 and seed == 0:
-                evaluate(params).block_until_ready()
-                compiled = time.perf_counter() - began
-            if (k + 1) % (steps // POINTS) == 0:
-                float(evaluate(params))
-    seconds = time.perf_counter() - began
-    return seconds, seconds - compiled
+    key = jax.random.key(0)
+    params = init(key)
+    state = optimizer.init(params)
+    jax.block_until_ready((step(params, state, jax.random.fold_in(key, 0)), evaluate(params)))
+    compiling, began = time.perf_counter() - began, time.perf_counter()
+    for k in range(PART * interval):
+        params, state, _ = step(params, state, jax.random.fold_in(key, k))
+        if (k + 1) % interval == 0:
+            float(evaluate(params))
+    return Seconds(compiling, (time.perf_counter() - began) * points / PART)
 
 
-def measure() -> dict:
-    """All figures."""
-    began = time.perf_counter()
-    InProcess(threads()).run(lambda name: whole(name, tasks.steps(SUITE)[name]), TASKS)
-    together = time.perf_counter() - began
-    found: dict = {
-        "device": jax.devices()[0].device_kind,
-        "together_s": together,
-        "threads": threads(),
-        "tasks": {},
-    }
-    for name in TASKS:
-        steps = tasks.steps(SUITE)[name]
-        ours, ours_running = whole(name, steps), running(name, steps)
-        theirs, theirs_running = plain(name, steps)
-        found["tasks"][name] = {
-            "batched_s": ours,
-            "plain_s": theirs,
-            "ratio": theirs / ours,
-            "ratio_without_compiling": theirs_running / ours_running,
+# ---------------------------------------------------------------- the figures
+
+
+class Row(NamedTuple):
+    """Seconds that all trials take.
+
+    Attributes:
+      benchmark_s: in a benchmark.
+      again_s: in a benchmark that finds its programs in the cache.
+      plain_s: in a plain loop.
+      plain_running_s: in a plain loop, without compiling.
+    """
+
+    benchmark_s: float
+    again_s: float
+    plain_s: float
+    plain_running_s: float
+
+    def figures(self) -> dict[str, float]:
+        """The row, and how many times as fast the benchmark is."""
+        return self._asdict() | {
+            "ratio": self.plain_s / self.benchmark_s,
+            "ratio_again": self.plain_s / self.again_s,
         }
-        print(
-            f"{name:65} {ours:8.1f} s {theirs:8.1f} s {theirs / ours:8.1f} x "
-            f"{theirs_running / ours_running:8.1f} x without compiling",
-            flush=True,
+
+    def __str__(self) -> str:
+        found = self.figures()
+        return (
+            f"{self.benchmark_s:8.1f} s {self.again_s:8.1f} s {self.plain_s:9.1f} s "
+            f"{found['ratio']:7.1f} x {found['ratio_again']:7.1f} x"
         )
-    found["ratio_together"] = sum(r["plain_s"] for r in found["tasks"].values()) / together
-    print(
-        f"side by side, as a benchmark runs them: {together:.1f} s, {found['ratio_together']:.1f} x"
-    )
-    return found
+
+
+def report(plan: BenchConfig) -> dict:
+    """All figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        keep_compiled(Path(folder))
+        first, again = benchmark(plan), benchmark(plan)
+    rows = {}
+    print(f"{'':65} {'benchmark':>10} {'again':>10} {'plain loop':>11}")
+    for name in plan.task_names:
+        loop = plain(plan, name)
+        rows[name] = Row(first[name], again[name], loop.compiling + loop.running, loop.running)
+        print(f"{name:65} {rows[name]}", flush=True)
+    whole = Row(*(sum(column) for column in zip(*rows.values(), strict=True)))
+    print(f"{'all':65} {whole}")
+    return {
+        "device": jax.devices()[0].device_kind,
+        "threads": threads(),
+        "suite": tasks.resolve_suite(plan.suite),
+        "whole": whole.figures(),
+        "tasks": {name: row.figures() for name, row in rows.items()},
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
-    out = parser.parse_args().out
-    found = measure()
-    if out:
-        out.write_text(json.dumps(found, indent=2) + "\n")
+    parser.add_argument("--tasks", default="", help="only these, separated by commas")
+    given = parser.parse_args()
+    names = tuple(filter(None, given.tasks.split(",")))
+    found = report(replace(PLAN, tasks=names))
+    if given.out:
+        given.out.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Everything a user trains with is an `optax.GradientTransformationExtraArgs`:
     optimizer = metaopt.load("lion", learning_rate=1e-4)
 """
 
+from metaopt import baselines as baselines
 from metaopt.loading import find as find
 from metaopt.loading import load as load
 from metaopt.loading import names as names

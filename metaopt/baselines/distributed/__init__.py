@@ -1,0 +1,5 @@
+"""Methods for gradients that are sent."""
+
+from metaopt.baselines.baseline import Baseline
+
+ROWS: tuple[Baseline, ...] = ()

@@ -1,0 +1,51 @@
+"""How much an optimizer remembers: bytes of its state, found without allocating it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+NETWORK = {
+    "embed": {"embedding": (512, 64)},
+    "conv": {"kernel": (3, 3, 32, 64), "bias": (64,)},
+    "dense_1": {"kernel": (64, 256), "bias": (256,)},
+    "dense_2": {"kernel": (256, 64), "bias": (64,)},
+    "norm": {"scale": (64,), "bias": (64,)},
+    "head": {"kernel": (64, 512), "bias": (512,)},
+}
+"""Shapes of a small network, on which the memory of methods is compared."""
+
+
+def state_bytes(optimizer: optax.GradientTransformation, params: Any) -> int:
+    """Bytes of an optimizer's state.
+
+    Args:
+      optimizer: the transformation.
+      params: pytree of arrays, or of anything with `shape` and `dtype`.
+    """
+    return tree_bytes(jax.eval_shape(optimizer.init, params))
+
+
+def relative_memory(optimizer: optax.GradientTransformation) -> float:
+    """Bytes of an optimizer's state over those of the float32 parameters, on `NETWORK`."""
+    params = jax.tree.map(
+        lambda shape: jax.ShapeDtypeStruct(shape, jnp.float32),
+        NETWORK,
+        is_leaf=lambda node: isinstance(node, tuple),
+    )
+    return state_bytes(optimizer, params) / tree_bytes(params)
+
+
+def tree_bytes(tree: Any) -> int:
+    """Bytes of a tree's arrays, or of arrays of such shapes. A PRNG key counts its words."""
+    return sum(_bytes(leaf) for leaf in jax.tree.leaves(tree))
+
+
+def _bytes(leaf: Any) -> int:
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.eval_shape(jax.random.key_data, leaf)
+    # int4 takes half a byte, and counts as such.
+    bits = jnp.iinfo(leaf.dtype).bits if leaf.dtype == jnp.int4 else 8 * leaf.dtype.itemsize
+    return -(-int(np.prod(leaf.shape, dtype=np.int64)) * bits // 8)

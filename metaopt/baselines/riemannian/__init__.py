@@ -1,0 +1,5 @@
+"""Optimization on manifolds."""
+
+from metaopt.baselines.baseline import Baseline
+
+ROWS: tuple[Baseline, ...] = ()

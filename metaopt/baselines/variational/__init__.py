@@ -1,0 +1,5 @@
+"""Methods that sample."""
+
+from metaopt.baselines.baseline import Baseline
+
+ROWS: tuple[Baseline, ...] = ()

@@ -1,0 +1,5 @@
+"""Weight decay and constraints on weights."""
+
+from metaopt.baselines.baseline import Baseline
+
+ROWS: tuple[Baseline, ...] = ()

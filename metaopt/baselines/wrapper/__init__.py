@@ -1,0 +1,5 @@
+"""What goes around any optimizer."""
+
+from metaopt.baselines.baseline import Baseline
+
+ROWS: tuple[Baseline, ...] = ()
