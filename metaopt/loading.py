@@ -1,4 +1,7 @@
-"""`load`: any optimizer by its name, from a rule file, or from a campaign."""
+"""`load`: any optimizer by its name, from a rule file, or from a campaign.
+
+A name stands for a released rule, a known rule, or a baseline, whichever is found first.
+"""
 
 import difflib
 import json
@@ -10,6 +13,7 @@ from typing import Any
 
 import optax
 
+from metaopt.baselines import BASELINES
 from metaopt.rules import library
 from metaopt.rules.parse import parse, read
 from metaopt.rules.program import Program
@@ -30,11 +34,12 @@ def load(
     """An optimizer, ready for any Optax training loop.
 
     Args:
-      name_or_path: the name of a known or released rule (`names()` lists them), a rule file, or
-        the folder of a campaign, which stands for its winner, or for its best rule so far.
+      name_or_path: the name of a rule or a baseline (`names()` lists them), a rule file, or the
+        folder of a campaign, which stands for its winner, or for its best rule so far.
       learning_rate: a number, a scalar array, or an Optax schedule. Released rules have a default,
         which their cards state; a campaign's rules, which carry their own scale, have 1.
-      **hyperparameters: values for the rule's own hyperparameters, instead of its defaults.
+      **hyperparameters: values for the rule's or the baseline's own hyperparameters, instead of
+        their defaults.
 
     Returns:
       The transformation: `init(params)`, then `update(gradients, state, params)`.
@@ -43,7 +48,8 @@ def load(
       KeyError: no such name; the message names near matches.
       FileNotFoundError: a path where there is nothing.
       RuleError: the file is not a valid rule.
-      TypeError: no learning rate where there is no default, or an unknown hyperparameter.
+      TypeError: no learning rate where there is no default, an unknown hyperparameter, or a
+        baseline that is no optimizer by itself.
 
     Example:
       >>> import metaopt
@@ -51,27 +57,49 @@ def load(
       >>> state = optimizer.init({"kernel": 1.0})
       >>> updates, state = optimizer.update({"kernel": 2.0}, state, {"kernel": 1.0})
     """
+    name = str(name_or_path)
+    if name in BASELINES and name not in rule_names() and not Path(name).exists():
+        row = BASELINES[name]
+        if row.kind != "transform":
+            raise TypeError(
+                f"{name!r} is a {row.kind}, not an optimizer by itself: call "
+                f"metaopt.baselines.{name}, which says what it takes"
+            )
+        if learning_rate is None:
+            raise _no_rate(name)
+        return optax.with_extra_args_support(row.factory(learning_rate, **hyperparameters))
     program, default = find(name_or_path)
+    learning_rate = default if learning_rate is None else learning_rate
     if learning_rate is None:
-        learning_rate = default
-    if learning_rate is None:
-        raise TypeError(
-            f"{program.name!r} has no default learning rate: pass learning_rate=..., a number or "
-            "an Optax schedule"
-        )
+        raise _no_rate(program.name)
     return transform(program, learning_rate, **hyperparameters)
 
 
+def _no_rate(name: str) -> TypeError:
+    return TypeError(
+        f"{name!r} has no default learning rate: pass learning_rate=..., a number or an Optax "
+        "schedule"
+    )
+
+
 def names() -> tuple[str, ...]:
-    """The names that `load` knows: the library's rules and the released ones."""
+    """The names that `load` knows: rules, and baselines that are optimizers by themselves."""
+    own = (row.id for row in BASELINES.values() if row.kind == "transform")
+    return tuple(sorted({*rule_names(), *own}))
+
+
+def rule_names() -> tuple[str, ...]:
+    """The names of rules: the library's and the released ones."""
     return tuple(sorted({*library.names(), *_released()}))
 
 
 def find(name_or_path: str | Path) -> tuple[Program, float | None]:
-    """The rule that `load` would load, and its default learning rate if it has one.
+    """The rule that a name or a path stands for, and its default learning rate if it has one.
 
     Raises:
-      As `load`.
+      KeyError: no rule has that name; the message names near matches.
+      FileNotFoundError: a path where there is nothing.
+      RuleError: the file is not a valid rule.
     """
     path = Path(name_or_path)
     if path.is_dir():
@@ -91,7 +119,8 @@ def find(name_or_path: str | Path) -> tuple[Program, float | None]:
     if name in library.names():
         return library.get(name), None
     near = difflib.get_close_matches(name, names(), n=3)
-    advice = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names())}"
+    known = f"{', '.join(rule_names())}, and the baselines of `metaopt baselines list`"
+    advice = f"did you mean {' or '.join(near)}?" if near else f"known: {known}"
     raise KeyError(f"no optimizer {name!r}; {advice} (a rule file's name ends in {RULE_SUFFIX})")
 
 

@@ -1,7 +1,9 @@
-"""`metaopt rules` and `metaopt tasks`: what there is by name."""
+"""`metaopt rules`, `metaopt baselines` and `metaopt tasks`: what there is by name."""
 
+import difflib
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +13,9 @@ from rich.table import Table
 
 import tasks
 from metaopt import loading
+from metaopt.baselines import BASELINES, Baseline
+from metaopt.baselines.baseline import arguments_of, equations_of
+from metaopt.baselines.memory import relative_memory
 from metaopt.rules.program import Program
 from search.config_file import message
 from search.errors import UserError, write_whole
@@ -34,7 +39,7 @@ def rule(name: str) -> tuple[Program, float | None]:
 def list_rules() -> int:
     """Print the known rules, one a line."""
     table = _table("rule", "states", "statements", "hyperparameters")
-    for name in loading.names():
+    for name in loading.rule_names():
         program, _ = loading.find(name)
         values = ", ".join(f"{key}={value:g}" for key, value in program.hyperparameters)
         table.add_row(name, str(len(program.states)), str(len(program.body)), values)
@@ -51,6 +56,68 @@ def show_rule(name: str) -> int:
     else:
         print(str(program).rstrip())
     return 0
+
+
+def list_baselines(*, group: str = "", need: str = "", kind: str = "") -> int:
+    """Print the baselines that are of a group and a kind and have a need, one a line."""
+    rows = list(BASELINES.values())
+    for title, choice, values in (
+        ("group", group, lambda row: (row.group,)),
+        ("need", need, lambda row: row.needs),
+        ("kind", kind, lambda row: (row.kind,)),
+    ):
+        known = sorted({value for row in BASELINES.values() for value in values(row)})
+        if choice and choice not in known:
+            raise UserError(f"no baseline has {title} {choice!r}; there are {', '.join(known)}")
+        rows = [row for row in rows if not choice or choice in values(row)]
+    table = _table("id", "year", "group", "kind", "state", "checked against", "needs")
+    for row in rows:
+        table.add_row(
+            row.id,
+            str(row.year),
+            row.group,
+            row.kind,
+            _state(row),
+            ", ".join(name.split()[0] for name in row.checked),
+            ", ".join(row.needs),
+        )
+    _print(table)
+    print(
+        f"\n{len(rows)} of {len(BASELINES)} baselines; state: bytes over those of the parameters\n"
+        "`metaopt baselines show ID` shows one"
+    )
+    return 0
+
+
+def show_baseline(name: str) -> int:
+    """Print a baseline's equations and what is known of it."""
+    if name not in BASELINES:
+        near = difflib.get_close_matches(name, BASELINES, n=3)
+        advice = f"did you mean {' or '.join(near)}?" if near else "see `metaopt baselines list`"
+        raise UserError(f"no baseline {name!r}; {advice}")
+    row = BASELINES[name]
+    print(f"{row.name}\n\n{textwrap.indent(equations_of(row), '    ')}\n")
+    _facts(
+        {
+            "call": f"metaopt.baselines.{row.id}{arguments_of(row)}",
+            "publication": f"{row.authors}, {row.title}, {row.year}, {row.source}",
+            "group": row.group,
+            "kind": row.kind,
+            "needs": ", ".join(row.needs) or "gradients only",
+            "state": f"{_state(row)} times the parameters" if _state(row) else "",
+            "checked against": ", ".join(row.checked),
+            "tuned over": ", ".join(
+                f"{key} {low:.2g} to {high:.2g}" for key, (low, high) in row.tuning.items()
+            ),
+            "deviations": row.deviations,
+        }
+    )
+    return 0
+
+
+def _state(row: Baseline) -> str:
+    memory = relative_memory(row)
+    return "" if memory is None else f"{memory:.2f}"
 
 
 def list_tasks(suite: str) -> int:
@@ -92,9 +159,7 @@ def show_task(name: str) -> int:
     }
     print(name)
     print(f"{config}\n")
-    width = max(map(len, rows))
-    for title, value in rows.items():
-        print(f"{title:{width}}  {value}")
+    _facts(rows)
     return 0
 
 
@@ -134,11 +199,21 @@ def _known(find: Callable[[str], T], name: str) -> T:
         raise UserError(message(error)) from None
 
 
+def _facts(rows: Mapping[str, str]) -> None:
+    """Print what is known, a line each."""
+    width = max(map(len, rows))
+    for title, value in rows.items():
+        if value:
+            print(f"{title:{width}}  {value}")
+
+
 def _table(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(first, no_wrap=True, style="bold")
     for title in others[:-1]:
-        justify = "right" if title in ("states", "statements", "tasks", "steps") else "left"
+        justify = (
+            "right" if title in ("states", "statements", "tasks", "steps", "state") else "left"
+        )
         table.add_column(title, justify=justify, no_wrap=True)
     table.add_column(others[-1])
     return table

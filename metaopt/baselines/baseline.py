@@ -166,3 +166,27 @@ def equations_of(row: Baseline) -> str:
     description = re.split(r"^(?:Args|Returns|Example):", text, maxsplit=1, flags=re.MULTILINE)[0]
     block = re.search(r"(?:^ {2,}\S.*\n?|^\s*\n(?= {2,}\S))+", description, flags=re.MULTILINE)
     return textwrap.dedent(block.group()).strip("\n") if block else ""
+
+
+def arguments_of(row: Baseline) -> str:
+    """A factory's arguments and their defaults, without types: `(learning_rate, *, b1=0.9)`."""
+    signature = inspect.signature(row.factory)
+    bare = [
+        p.replace(annotation=p.empty, default=_shown(p.default))
+        for p in signature.parameters.values()
+    ]
+    return str(inspect.Signature(bare))
+
+
+class _Name(str):
+    """A text that shows itself without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _shown(default: Any) -> Any:
+    """A default as it reads best: functions by their names."""
+    if callable(default) and default is not inspect.Parameter.empty:
+        return _Name(getattr(default, "__name__", type(default).__name__))
+    return default

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from metaopt.baselines.baseline import Baseline
+
 NETWORK = {
     "embed": {"embedding": (512, 64)},
     "conv": {"kernel": (3, 3, 32, 64), "bias": (64,)},
@@ -28,13 +30,19 @@ def state_bytes(optimizer: optax.GradientTransformation, params: Any) -> int:
     return tree_bytes(jax.eval_shape(optimizer.init, params))
 
 
-def relative_memory(optimizer: optax.GradientTransformation) -> float:
-    """Bytes of an optimizer's state over those of the float32 parameters, on `NETWORK`."""
+def relative_memory(row: Baseline) -> float | None:
+    """Bytes of a baseline's state over those of the float32 parameters, on `NETWORK`.
+
+    A wrapper's include those of its inner optimizer; a schedule has no state, and gives None.
+    """
+    if row.kind == "schedule":
+        return None
     params = jax.tree.map(
         lambda shape: jax.ShapeDtypeStruct(shape, jnp.float32),
         NETWORK,
         is_leaf=lambda node: isinstance(node, tuple),
     )
+    optimizer = row.optimizer(0.01, num_steps=100)
     return state_bytes(optimizer, params) / tree_bytes(params)
 
 

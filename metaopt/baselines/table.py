@@ -23,7 +23,7 @@ from metaopt.baselines import (
 )
 from metaopt.baselines.baseline import Baseline
 
-_GROUPS = (
+GROUPS = (
     first_order,
     sign,
     adaptive,
@@ -41,8 +41,9 @@ _GROUPS = (
     games,
     distributed,
 )
+"""The groups' packages, each with its `ROWS`."""
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
-    {row.id: row for group in _GROUPS for row in group.ROWS}
+    {row.id: row for group in GROUPS for row in group.ROWS}
 )
 """All rows, group by group."""

@@ -40,8 +40,9 @@ def adan(
 ) -> optax.GradientTransformationExtraArgs:
     """Adan: Nesterov momentum that needs no gradient at an extrapolated point.
 
-    With d_t = g_t - g_{t-1}, d_1 = 0, and hats for division by 1 - b^t:
+    With hats for division by 1 - b^t, and d = 0 at the first step:
 
+        d = g - previous g
         m <- b1 m + (1 - b1) g
         n <- b2 n + (1 - b2) d
         v <- b3 v + (1 - b3) (g + b2 d)^2

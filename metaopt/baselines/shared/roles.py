@@ -16,7 +16,7 @@ Params = Any
 Role = Literal["embedding", "query_key", "value_output", "hidden", "head", "norm", "vector"]
 """What a parameter is.
 
-- embedding: a table with one row for each token.
+- embedding: a table with one row for each token or position.
 - query_key, value_output: the matrices of attention, or a fused query-key-value one (query_key).
 - hidden: every other matrix or convolution kernel.
 - head: the last layer's matrix, which makes logits or predictions.
@@ -61,7 +61,7 @@ def role_of(path: tuple[Any, ...], leaf: Any) -> Role:
     if leaf.ndim < 2 or leaf.size == 0:
         within = any("norm" in name.lower() for name in names) or "scale" in names
         return "norm" if within else "vector"
-    if "embedding" in names:
+    if any(name == "embedding" or "position" in name for name in names):
         return "embedding"
     modules = {name for name in names if not re.search(r"multi_?head", name, re.IGNORECASE)}
     if any(_HEAD.search(name) for name in modules):
