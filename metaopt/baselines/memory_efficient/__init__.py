@@ -1,5 +1,48 @@
 """Methods whose state is smaller than two copies of the parameters."""
 
 from metaopt.baselines.baseline import Baseline
+from metaopt.baselines.memory_efficient import (
+    adalomo,
+    adam_mini,
+    apollo,
+    badam,
+    came,
+    fira,
+    from_optax,
+    frugal,
+    galore,
+    gwt,
+    hift,
+    lisa,
+    lomo,
+    microadam,
+    online_subspace_descent,
+    scale,
+    slimadam,
+    sm3,
+    smmf,
+    subset_norm,
+)
 
-ROWS: tuple[Baseline, ...] = ()
+ROWS: tuple[Baseline, ...] = (
+    *adalomo.ROWS,
+    *adam_mini.ROWS,
+    *apollo.ROWS,
+    *badam.ROWS,
+    *came.ROWS,
+    *fira.ROWS,
+    *from_optax.ROWS,
+    *frugal.ROWS,
+    *galore.ROWS,
+    *gwt.ROWS,
+    *hift.ROWS,
+    *lisa.ROWS,
+    *lomo.ROWS,
+    *microadam.ROWS,
+    *online_subspace_descent.ROWS,
+    *scale.ROWS,
+    *slimadam.ROWS,
+    *sm3.ROWS,
+    *smmf.ROWS,
+    *subset_norm.ROWS,
+)

@@ -1,5 +1,6 @@
 """Methods that sample."""
 
 from metaopt.baselines.baseline import Baseline
+from metaopt.baselines.variational import langevin_mc
 
-ROWS: tuple[Baseline, ...] = ()
+ROWS: tuple[Baseline, ...] = (*langevin_mc.ROWS,)

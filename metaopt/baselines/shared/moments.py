@@ -1,0 +1,38 @@
+"""Adam's moments, which many methods start from."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+
+def adam_init(params: optax.Params) -> optax.ScaleByAdamState:
+    """The state of `adam_moments`: no steps, and zeros like the parameters."""
+    zeros = optax.tree.zeros_like(params)
+    return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros, zeros)
+
+
+def adam_moments(
+    updates: optax.Updates, state: Any, b1: float, b2: float
+) -> tuple[optax.ScaleByAdamState, optax.Updates, optax.Updates]:
+    """One step of Adam's moving averages.
+
+        m <- b1 m + (1 - b1) g
+        v <- b2 v + (1 - b2) g^2
+        m_hat, v_hat = m / (1 - b1^t), v / (1 - b2^t)
+
+    Args:
+      updates: gradients g.
+      state: an `optax.ScaleByAdamState`.
+      b1: decay of m.
+      b2: decay of v.
+
+    Returns:
+      The state with m and v, m_hat and v_hat.
+    """
+    count = optax.safe_increment(state.count)
+    m = optax.tree.update_moment(updates, state.mu, b1, 1)
+    v = optax.tree.update_moment(updates, state.nu, b2, 2)
+    m_hat = optax.tree.bias_correction(m, b1, count)
+    v_hat = optax.tree.bias_correction(v, b2, count)
+    return optax.ScaleByAdamState(count, m, v), m_hat, v_hat
