@@ -129,11 +129,13 @@ def test_it_goes_where_optax_goes(name):
     def injected(learning_rate):
         return _build(name, learning_rate)
 
+    # `gradient_transformation()` of MultiSteps would drop the extra arguments.
+    accumulated = optax.MultiSteps(_build(name), every_k_schedule=1)
     ways = [
         _build(name, lambda count: jnp.float32(row.test_rate)),
         injected(learning_rate=row.test_rate),
         optax.chain(optax.identity(), _build(name)),
-        optax.MultiSteps(_build(name), every_k_schedule=1).gradient_transformation(),
+        optax.GradientTransformationExtraArgs(accumulated.init, accumulated.update),
     ]
 
     @jax.jit

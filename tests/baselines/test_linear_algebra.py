@@ -11,7 +11,7 @@ from metaopt.baselines.shared.orthogonalization import orthonormal_basis, polar_
 from metaopt.baselines.shared.power_iteration import top_singular, top_subspace
 from metaopt.baselines.shared.randomized import gaussian_sketch, randomized_range, randomized_svd
 
-SHAPES = [(4, 4), (5, 3), (3, 7), (1, 6), (6, 1), (2, 4, 3)]
+SHAPES = [(4, 4), (5, 3), (1, 6), (2, 4, 3)]
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 

@@ -168,9 +168,9 @@ def test_a_gated_output_rescales_its_own_derivative():
         lambda: baselines.conda(0.1, period=0),
         lambda: baselines.poet(0.1, block_size=0),
         lambda: baselines.cosmos(0.1, rank=0),
-        lambda: baselines.aro(0.1, base="softmax"),  # pyright: ignore[reportArgumentType]
+        lambda: baselines.aro(0.1, base="softmax"),
         lambda: baselines.distributed_shampoo(0.1, block_size=0),
-        lambda: baselines.distributed_shampoo(0.1, graft="adam"),  # pyright: ignore[reportArgumentType]
+        lambda: baselines.distributed_shampoo(0.1, graft="adam"),
         lambda: baselines.trp(optax.sgd(0.1), energy=0.0),
         lambda: baselines.lawn(optax.sgd(0.1), num_free=-1),
     ],

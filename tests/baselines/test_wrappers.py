@@ -58,7 +58,7 @@ def test_error_feedback_loses_nothing(compressor):
     np.testing.assert_allclose(moved, state.error - gradients.sum(0), atol=1e-5)
 
 
-# ---------------------------------------------------------------- groups, masks
+# ---------------------------------------------------------------- groups, masks, slow weights
 
 
 def test_k_means_finds_groups():
@@ -79,6 +79,15 @@ def test_step_prunes_two_of_four_inputs():
         kept = np.count_nonzero(params["conv"]["kernel"].reshape(3, 4, 4), axis=1)
         np.testing.assert_array_equal(kept, 4 if t == 0 else 2)
     assert np.all(params["conv"]["bias"] != 0)
+
+
+def test_lookahead_starts_afresh_if_told_to():
+    optimizer = baselines.lookahead(optax.adam(0.1), sync_period=2, reset_state=True)
+    params = {"kernel": _normal(3, 2)}
+    state = optimizer.init(params)
+    for steps in (1, 0, 1):
+        _, state = optimizer.update(params, state, params)
+        assert optax.tree.get(state.inner, "count") == steps
 
 
 # ---------------------------------------------------------------- blocks

@@ -67,7 +67,7 @@ def adamnc(
     Args:
       learning_rate: a number, a scalar array or a schedule; divided by sqrt(t).
       b1: decay of the gradient's average at the first step.
-      eps: added to the denominator; the paper has none.
+      eps: added to the denominator.
       b1_decay: factor of b1 from step to step, lambda of the paper; the default is that of Adam.
 
     Returns:
@@ -81,6 +81,9 @@ def adamnc(
 
     Reference:
       Reddi, Kale, Kumar, "On the Convergence of Adam and Beyond", 2018, arXiv:1904.09237.
+
+    Deviations:
+      eps keeps the denominator from zero; the paper has none.
     """
     return optax.chain(
         scale_by_adamnc(b1, eps, b1_decay=b1_decay), optax.scale_by_learning_rate(learning_rate)
@@ -100,6 +103,7 @@ ROWS = (
         test={"b1_decay": 0.9},
         test_rate=0.3,
         tuning=tuned(3.0),
+        deviations="eps keeps the denominator from zero; the paper has none.",
         checked=("equations",),
     ),
 )

@@ -48,8 +48,8 @@ def scale_by_diffgrad(
             friction = jax.nn.sigmoid(jnp.abs(previous - g))
             return (unbias * friction * m / (jnp.sqrt(v) + eps)).astype(g.dtype)
 
-        direction_ = jax.tree.map(direction, updates, state.previous, m, v)
-        return direction_, DiffGradState(count, m, v, updates)
+        directions = jax.tree.map(direction, updates, state.previous, m, v)
+        return directions, DiffGradState(count, m, v, updates)
 
     return optax.GradientTransformation(init, update)
 

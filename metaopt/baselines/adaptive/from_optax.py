@@ -27,7 +27,7 @@ def amsgrad(
       learning_rate: a number, a scalar array or a schedule.
       b1: decay of the gradient's average.
       b2: decay of the squares' average.
-      eps: added to the denominator; the paper has none.
+      eps: added to the denominator.
 
     Returns:
       The transformation.
@@ -40,6 +40,9 @@ def amsgrad(
 
     Reference:
       Reddi, Kale, Kumar, "On the Convergence of Adam and Beyond", 2018, arXiv:1904.09237.
+
+    Deviations:
+      eps keeps the denominator from zero; the paper has none.
     """
     return optax.amsgrad(
         learning_rate, b1, b2, eps, bias_correction_mu=False, bias_correction_nu=False
@@ -57,7 +60,7 @@ def rmsprop(
     Args:
       learning_rate: a number, a scalar array or a schedule.
       decay: of the squares' average.
-      eps: added to the denominator; the lecture has none.
+      eps: added to the denominator.
 
     Returns:
       The transformation.
@@ -71,6 +74,9 @@ def rmsprop(
     Reference:
       Tieleman, Hinton, "Lecture 6.5: rmsprop, divide the gradient by a running average of its
       recent magnitude", 2012, Coursera: Neural Networks for Machine Learning.
+
+    Deviations:
+      eps keeps the denominator from zero; the lecture has none.
     """
     return optax.rmsprop(learning_rate, decay, eps, eps_in_sqrt=False)
 
@@ -154,6 +160,7 @@ ROWS = (
         year=2018,
         arxiv="1904.09237",
         tuning=tuned(0.3),
+        deviations="eps keeps the denominator from zero; the paper has none.",
         checked=("equations",),
     ),
     Baseline(
@@ -168,6 +175,7 @@ ROWS = (
         year=2012,
         link="www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
         tuning=tuned(0.1),
+        deviations="eps keeps the denominator from zero; the lecture has none.",
         checked=("torch 2.13.0",),
     ),
     Baseline(

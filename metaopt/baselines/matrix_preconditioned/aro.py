@@ -34,8 +34,8 @@ def scale_by_rotation(base: Base = "sinkhorn") -> optax.GradientTransformation:
         raise ValueError(f"aro: base must be one of {', '.join(_BASES)}, not {base!r}")
     f = _BASES[base]
 
-    def init(matrices: optax.Params) -> RotationState:
-        return RotationState(jax.tree.map(lambda w: jnp.eye(min(w.shape), dtype=w.dtype), matrices))
+    def init(params: optax.Params) -> RotationState:
+        return RotationState(jax.tree.map(lambda w: jnp.eye(min(w.shape), dtype=w.dtype), params))
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None
@@ -145,7 +145,7 @@ ROWS = (
         needs=("params", "matrix_axes"),
         test={"weight_decay": 0.02},
         test_rate=0.1,
-        tuning=tuned(0.3, weight_decay=(1e-4, 1.0)),
+        tuning=tuned(0.1, weight_decay=(1e-4, 1.0)),
         deviations=(
             "The shorter side is rotated, by transposing matrices of more rows than columns; on "
             "the longer one, as in microsoft/dion, f would enlarge rows of R^T M that are but "

@@ -65,8 +65,8 @@ def auon(
       arXiv:2509.24320; ryyzn9/AuON.
 
     Deviations:
-      As in the author's code, which divides U itself by R; the paper's first version divides
-      U / ||U||_F.
+      As in the author's code, which divides U itself by R; the paper is reported to divide
+      U / ||U||_F, and to multiply it by sqrt(max(1, m / n)).
     """
     return optax.with_extra_args_support(
         optax.chain(
@@ -149,8 +149,8 @@ ROWS = (
         factory=auon,
         needs=("params",),
         test_rate=0.2,
-        deviations="As in the author's code, which divides U itself by R; the paper's first "
-        "version divides U / ||U||_F.",
+        deviations="As in the author's code, which divides U itself by R; the paper is reported to "
+        "divide U / ||U||_F, and to multiply it by sqrt(max(1, m / n)).",
         **_PAPER,
     ),
     Baseline(

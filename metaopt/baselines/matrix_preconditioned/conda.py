@@ -36,9 +36,9 @@ def scale_by_conda(
     """The direction of `conda`, whose arguments these are, of a tree of matrices."""
     require_period(period, "conda")
 
-    def init(matrices: optax.Params) -> CondaState:
-        zeros = optax.tree.zeros_like(matrices)
-        bases = jax.tree.map(lambda w: jnp.eye(min(w.shape), dtype=w.dtype), matrices)
+    def init(params: optax.Params) -> CondaState:
+        zeros = optax.tree.zeros_like(params)
+        bases = jax.tree.map(lambda w: jnp.eye(min(w.shape), dtype=w.dtype), params)
         return CondaState(jnp.zeros((), jnp.int32), zeros, zeros, bases)
 
     def update(

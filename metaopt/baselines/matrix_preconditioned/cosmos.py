@@ -45,14 +45,14 @@ def scale_by_cosmos(
     if rank < 1:
         raise ValueError(f"cosmos: the rank must be 1 or more, not {rank}")
 
-    def init(matrices: optax.Params) -> CosmosState:
+    def init(params: optax.Params) -> CosmosState:
         def zeros(rows: int | None, columns: int | None) -> optax.Updates:
             def make(w: jax.Array) -> jax.Array:
                 r = min(rank, w.shape[1])
                 axes = (r if i is None else w.shape[i] for i in (rows, columns))
                 return jnp.zeros(tuple(axes), w.dtype)
 
-            return jax.tree.map(make, matrices)
+            return jax.tree.map(make, params)
 
         count = jnp.zeros((), jnp.int32)
         return CosmosState(count, zeros(0, 1), zeros(0, None), zeros(1, None), zeros(None, None))

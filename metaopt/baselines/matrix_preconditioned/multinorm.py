@@ -10,7 +10,7 @@ import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.matrices import AxesOf, flax_axes, matrix_optimizer
-from metaopt.baselines.shared.newton_schulz import Coefficients, newton_schulz
+from metaopt.baselines.shared.newton_schulz import CUBIC, newton_schulz
 from metaopt.baselines.shared.norms import to_norm
 
 Norm = Literal["row", "column", "spectral", "frobenius", "sign", "standard_row"]
@@ -24,12 +24,10 @@ Norm = Literal["row", "column", "spectral", "frobenius", "sign", "standard_row"]
 - standard_row: every row of mean 0 and variance 1.
 """
 
-CUBIC_STEPS: tuple[Coefficients, ...] = ((1.5, -0.5, 0.0),) * 10
-"""Newton-Schulz iterations for `spectral`: SWAN's for (X X^T)^{-1/2} X, applied to X."""
-
 
 def _whitened(x: jax.Array) -> jax.Array:
-    x = newton_schulz(x, coefficients=CUBIC_STEPS, steps=len(CUBIC_STEPS))
+    # SWAN's iterations for (X X^T)^{-1/2}, applied to X, are these.
+    x = newton_schulz(x, coefficients=CUBIC, steps=10)
     return to_norm(x, x.size**0.5)
 
 

@@ -58,18 +58,15 @@ def rotate_weights(
             f"poet: block_size and terms must be 1 or more, not {block_size} and {terms}"
         )
 
-    def init(matrices: optax.Params) -> POETState:
+    def init(params: optax.Params) -> POETState:
         def zeros(w: jax.Array) -> Skews:
-            rows, columns = (
-                jnp.zeros((-(-size // b), b * (b - 1) // 2), w.dtype)
-                for size in w.shape
-                for b in (min(block_size, size),)
-            )
+            sizes = [(n, min(block_size, n)) for n in w.shape]
+            rows, columns = (jnp.zeros((-(-n // b), b * (b - 1) // 2), w.dtype) for n, b in sizes)
             return rows, columns
 
-        skews = jax.tree.map(zeros, matrices)
+        fixed, skews = jax.tree.map(jnp.array, params), jax.tree.map(zeros, params)
         key = jax.random.key(seed)
-        return POETState(jnp.zeros((), jnp.int32), key, matrices, skews, skews, skews)
+        return POETState(jnp.zeros((), jnp.int32), key, fixed, skews, skews, skews)
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None

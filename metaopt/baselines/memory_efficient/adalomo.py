@@ -39,7 +39,7 @@ def scale_by_adalomo(
     ) -> tuple[optax.Updates, AdaLomoState]:
         del params, extra_args
         count = optax.safe_increment(state.count)
-        b2 = 1 - count.astype(jnp.result_type(float)) ** -decay_rate
+        b2 = 1 - jnp.asarray(count, jnp.result_type(float)) ** -decay_rate
         v = jax.tree.map(
             lambda g, v: factored.average(jnp.square(g) + eps, v, b2), updates, state.v
         )

@@ -9,11 +9,7 @@ import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.memory_efficient.fira import growth_limiter, initial_norms, row_ratios
-from metaopt.baselines.shared.averaged_adam import (
-    MomentsState,
-    scale_by_debiasing,
-    scale_by_moments,
-)
+from metaopt.baselines.shared.averaged_adam import scale_by_debiasing, scale_by_moments
 from metaopt.baselines.shared.matrices import AxesOf, flax_axes, matrix_optimizer
 from metaopt.baselines.shared.periods import require_period
 from metaopt.baselines.shared.subspaces import projected, require_rank, tall
@@ -39,7 +35,7 @@ class ApolloState(NamedTuple):
 
     count: Any
     key: jax.Array
-    adam: MomentsState
+    adam: optax.OptState
     norms: optax.Updates
 
 

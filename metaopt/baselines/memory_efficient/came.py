@@ -134,7 +134,7 @@ ROWS = (
         needs=("params",),
         test={"weight_decay": 0.02},
         test_rate=0.003,
-        tuning=tuned(0.1, weight_decay=(1e-4, 1.0)),
+        tuning=tuned(0.03, weight_decay=(1e-4, 1.0)),
         matrix_bytes=lambda m, n: 4 * (m * n + 2 * (m + n)),
         checked=("came_pytorch 0.1.3", "pytorch_optimizer 4.1.0"),
     ),

@@ -7,11 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
-from metaopt.baselines.shared.averaged_adam import (
-    MomentsState,
-    scale_by_debiasing,
-    scale_by_moments,
-)
+from metaopt.baselines.shared.averaged_adam import scale_by_debiasing, scale_by_moments
 from metaopt.baselines.shared.matrices import AxesOf, flax_axes, matrix_optimizer
 from metaopt.baselines.shared.periods import every, require_period
 from metaopt.baselines.shared.subspaces import (
@@ -40,7 +36,7 @@ class FiraState(NamedTuple):
 
     count: Any
     basis: optax.Updates
-    adam: MomentsState
+    adam: optax.OptState
     norms: optax.Updates
 
 

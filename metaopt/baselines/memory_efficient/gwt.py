@@ -150,7 +150,7 @@ ROWS = (
         arxiv="2501.07237",
         needs=("params", "matrix_axes"),
         test={"weight_decay": 0.02},
-        tuning=tuned(1.0, weight_decay=(1e-4, 1.0)),
+        tuning=tuned(0.3, weight_decay=(1e-4, 1.0)),
         matrix_bytes=lambda m, n: 4 * 2 * m * (n // 4),
         deviations=(
             "A transform rather than a wrapper: what divides the details is Adam's denominator, "

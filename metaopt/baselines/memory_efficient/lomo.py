@@ -53,7 +53,7 @@ def lomo(
         if clip_norm is not None:
             factor = jnp.minimum(1, clip_norm / (optax.tree.norm(updates) + 1e-6))
         if clip_value is not None:
-            updates = jax.tree.map(lambda g: jnp.clip(g, -clip_value, clip_value), updates)
+            updates = jax.tree.map(lambda g, c=clip_value: jnp.clip(g, -c, c), updates)
         return jax.tree.map(lambda g: (factor * g).astype(g.dtype), updates)
 
     return optax.chain(

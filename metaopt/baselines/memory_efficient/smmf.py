@@ -69,16 +69,16 @@ def scale_by_smmf(
     ) -> tuple[optax.Updates, SMMFState]:
         del params, extra_args
         count = optax.safe_increment(state.count)
-        t = count.astype(jnp.result_type(float))
+        t = jnp.asarray(count, jnp.result_type(float))
         b1_t, b2_t = b1 * growth_rate ** (t - 1), 1 - t**decay_rate
 
         def leaf(g: jax.Array, before: Moments) -> tuple[jax.Array, Moments]:
             square = g.reshape(near_square(g.size))
             signs = jnp.unpackbits(before.signs, count=g.size).reshape(square.shape)
             m = jnp.where(signs == 1, 1, -1) * _expanded(before.m)
-            m = (b1_t * m + (1 - b1_t) * square).astype(g.dtype)
+            m = jnp.asarray(b1_t * m + (1 - b1_t) * square, g.dtype)
             v = b2_t * _expanded(before.v) + (1 - b2_t) * jnp.square(square)
-            v = v.astype(g.dtype)
+            v = jnp.asarray(v, g.dtype)
             after = Moments(_compressed(jnp.abs(m)), jnp.packbits(m.ravel() > 0), _compressed(v))
             return (m / (jnp.sqrt(v) + eps)).reshape(g.shape), after
 

@@ -64,6 +64,10 @@ def adam_8bit(
     Reference:
       Dettmers et al., "8-bit Optimizers via Block-wise Quantization", 2021, arXiv:2110.02861;
       bitsandbytes-foundation/bitsandbytes.
+
+    Deviations:
+      Every number is rounded to the nearest one. The authors' CUDA code rounds no negative first
+      moment to zero, but to the number below it.
     """
     return optax.chain(
         scale_by_adam_8bit(b1, b2, eps, block_size, min_size),
@@ -112,6 +116,10 @@ def adamw_8bit(
     Reference:
       Dettmers et al., "8-bit Optimizers via Block-wise Quantization", 2021, arXiv:2110.02861;
       bitsandbytes-foundation/bitsandbytes.
+
+    Deviations:
+      Every number is rounded to the nearest one. The authors' CUDA code rounds no negative first
+      moment to zero, but to the number below it.
     """
     return optax.chain(
         scale_by_adam_8bit(b1, b2, eps, block_size, min_size),
@@ -154,6 +162,10 @@ def momentum_8bit(
     Reference:
       Dettmers et al., "8-bit Optimizers via Block-wise Quantization", 2021, arXiv:2110.02861;
       bitsandbytes-foundation/bitsandbytes.
+
+    Deviations:
+      Every number is rounded to the nearest one. The authors' CUDA code rounds no negative first
+      moment to zero, but to the number below it.
     """
     return optax.chain(
         with_stored_moments(
@@ -181,15 +193,19 @@ ROWS = tuple(
         authors="Dettmers et al.",
         year=2021,
         arxiv="2110.02861",
-        needs=needs,
+        needs=("params",) if "weight_decay" in tuning else (),
         test=_TEST,
         tuning=tuning,
         matrix_bytes=_matrix_bytes(moments),
+        deviations=(
+            "Every number is rounded to the nearest one. The authors' CUDA code rounds no negative "
+            "first moment to zero, but to the number below it."
+        ),
         checked=("equations",),
     )
-    for factory, name, moments, needs, tuning in (
-        (adam_8bit, "8-bit Adam", 2, (), tuned(0.3)),
-        (momentum_8bit, "8-bit momentum", 1, (), tuned(3.0)),
-        (adamw_8bit, "8-bit AdamW", 2, ("params",), tuned(0.3, weight_decay=(1e-4, 1.0))),
+    for factory, name, moments, tuning in (
+        (adam_8bit, "8-bit Adam", 2, tuned(0.3)),
+        (momentum_8bit, "8-bit momentum", 1, tuned(3.0)),
+        (adamw_8bit, "8-bit AdamW", 2, tuned(0.3, weight_decay=(1e-4, 1.0))),
     )
 )

@@ -1,11 +1,10 @@
 """8-bit Muon, whose momentum is a byte for each parameter."""
 
-import jax
 import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
+from metaopt.baselines.matrix_preconditioned.muon import orthogonalize
 from metaopt.baselines.shared.matrices import AxesOf, flax_axes, matrix_optimizer
-from metaopt.baselines.shared.newton_schulz import newton_schulz
 from metaopt.baselines.shared.quantization import LINEAR, Format, Storage, with_stored_moments
 
 
@@ -57,18 +56,9 @@ def muon_8bit(
       The authors' code was not available: momentum without Nesterov's step, the factor
       0.2 sqrt(max(m, n)) and blocks of 2048 are taken from a description of the paper.
     """
-
-    def orthogonalized(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
-        del params
-
-        def leaf(m: jax.Array) -> jax.Array:
-            return 0.2 * max(m.shape) ** 0.5 * newton_schulz(m, steps=steps)
-
-        return jax.tree.map(leaf, updates)
-
     direction = optax.chain(
         with_stored_moments(optax.trace(momentum), {"trace": Storage(number_format, block_size)}),
-        optax.stateless(orthogonalized),
+        orthogonalize(steps=steps, adjust="match_rms_adamw"),
     )
     return matrix_optimizer(
         learning_rate,

@@ -34,10 +34,10 @@ def scale_by_pairs(
     """Gradients of low-rank factors as `moe_lora_riemannian` scales them; others as they are."""
 
     def scaled(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
-        params = require_params(params, "moe_lora_riemannian")
+        factors = require_params(params, "moe_lora_riemannian")
         gradients, treedef = jax.tree.flatten(updates)
-        weights = jax.tree.leaves(params)
-        for i, j in pairs(params):
+        weights = jax.tree.leaves(factors)
+        for i, j in pairs(factors):
             x, y = widened(weights[i]), widened(weights[j])
             g_x, g_y = widened(gradients[i]), widened(gradients[j])
             damping = ridge * jnp.eye(x.shape[-1], dtype=x.dtype)

@@ -32,7 +32,7 @@ class RiemannianAdamState(NamedTuple):
     count: Any
     m: optax.Updates
     v: optax.Updates
-    largest: optax.Updates | None
+    largest: Any
 
 
 class RiemannianAdagradState(NamedTuple):

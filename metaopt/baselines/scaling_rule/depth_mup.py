@@ -44,8 +44,8 @@ def depth_mup(
     Deviations: the optimizer's part alone. The factor 1 / sqrt(L) of each block's output is the
     network's, and muP's scaling by width is `mup_adam`, to be put around it.
     """
-    factors = dict.fromkeys(MATRICES, depth_ratio**-0.5)
-    return scale_updates(inner, role_factors(factors, roles))
+    factor: float = depth_ratio**-0.5
+    return scale_updates(inner, role_factors(dict.fromkeys(MATRICES, factor), roles))
 
 
 ROWS = (

@@ -17,7 +17,7 @@ ROWS = (
         needs=("params",),
         test={"weight_decay": 0.01},
         test_rate=0.03,
-        tuning=tuned(1.0, weight_decay=(1e-4, 1.0)),
+        tuning=tuned(0.1, weight_decay=(1e-4, 1.0)),
         equations="""
             m <- b1 m + (1 - b1) g
             v <- b2 v + (1 - b2) g^2

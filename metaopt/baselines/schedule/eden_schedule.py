@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
 
@@ -33,7 +32,7 @@ def eden_schedule(
 
     Args:
       learning_rate: a number, a scalar array or a schedule.
-      steps_per_epoch: length of an epoch; where there are none, of about a tenth of the training.
+      steps_per_epoch: length of an epoch.
       lr_batches: steps after which the first root decays.
       lr_epochs: epochs after which the second root decays.
       warmup_steps: length of the linear rise; none if 0.
@@ -55,13 +54,14 @@ def eden_schedule(
     require_steps(steps_per_epoch, "steps_per_epoch", "eden_schedule")
     require_fraction(warmup_start, "warmup_start", "eden_schedule")
 
-    def profile(count: Any) -> jax.Array:
-        return _flat_root(count, lr_batches) * _flat_root(count // steps_per_epoch, lr_epochs)
+    warmup = warmed_up(jnp.ones_like, warmup_steps, warmup_start)
 
-    def warmup(count: Any) -> jax.Array:
-        return warmed_up(jnp.ones_like, warmup_steps, warmup_start)(count)
+    def profile(count: Any) -> Any:
+        by_step = _flat_root(count, lr_batches)
+        by_epoch = _flat_root(count // steps_per_epoch, lr_epochs)
+        return by_step * by_epoch * warmup(count)
 
-    return scaled(learning_rate, lambda count: profile(count) * warmup(count))
+    return scaled(learning_rate, profile)
 
 
 def _flat_root(t: Any, scale: Any) -> Any:

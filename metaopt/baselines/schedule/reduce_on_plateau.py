@@ -82,8 +82,9 @@ def reduce_on_plateau(
       Networks", 2012, doi:10.1145/3065386, which does so by hand.
 
     Deviations:
-      The rule is that of PyTorch and Optax, on means of training losses; Optax compares them in
-      the parameters' dtype, which in bfloat16 hides improvements of less than half a percent.
+      A wrapper, since it depends on losses. The rule is that of PyTorch and Optax, on means of
+      training losses. Optax compares them in the parameters' dtype, which in bfloat16 hides
+      improvements of less than half a percent; here they are float32.
     """
     require_steps(patience, "patience", "reduce_on_plateau")
     require_steps(accumulation_size, "accumulation_size", "reduce_on_plateau")
@@ -150,7 +151,8 @@ ROWS = (
         tuning=tuned(0.3),
         deviations=(
             "A wrapper, since it depends on losses. The rule is that of PyTorch and Optax, on "
-            "means of training losses, in float32 also where the parameters are bfloat16."
+            "means of training losses. Optax compares them in the parameters' dtype, which in "
+            "bfloat16 hides improvements of less than half a percent; here they are float32."
         ),
         checked=("torch 2.13.0",),
     ),

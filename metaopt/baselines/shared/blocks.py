@@ -162,7 +162,7 @@ def train_in_turn(
             **extra_args,
         )
         steps = [jnp.zeros_like(g) for g in gradients]
-        for i, step in zip(always, moved, strict=True):
+        for i, step in zip(always, jax.tree.leaves(moved), strict=True):
             steps[i] = step
 
         number = len(layout.members)
@@ -179,7 +179,7 @@ def train_in_turn(
             flat, active_state = inner.update(
                 gathered(gradients), active_state, gathered(weights), **extra_args
             )
-            for block, part in zip(chosen, flat, strict=True):
+            for block, part in zip(chosen, jnp.asarray(flat), strict=True):
                 steps = layout.scatter(steps, block, part)
         count = optax.safe_increment(state.count)
         return layout.tree(steps), InTurnState(count, state.key, always_state, active_state)

@@ -135,7 +135,7 @@ class Storage(NamedTuple):
 
 def _blocks(flat: jax.Array, block_size: int | None) -> jax.Array:
     """Rows of `block_size` numbers; the last number is repeated to fill the last row."""
-    block_size = block_size or max(1, flat.size)
+    block_size = max(1, min(block_size or flat.size, flat.size))
     padding = -flat.size % block_size
     return (jnp.pad(flat, (0, padding), mode="edge") if padding else flat).reshape(-1, block_size)
 

@@ -89,7 +89,7 @@ def lawn(
         params: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, LAWNState]:
-        params = require_params(params, "lawn")
+        weights = require_params(params, "lawn")
         updates, inner_state = inner.update(updates, state.inner, params, **extra_args)
         held = state.count >= num_free
         constrained_steps = state.count + 1 - num_free
@@ -104,8 +104,8 @@ def lawn(
             u = jnp.where(held, there - w, u).astype(w.dtype)
             return u, jnp.where(held, c, _norm(w + u))
 
-        stepped = jax.tree.map(step, updates, params, state.norms, constrained(params))
-        steps, norms = unzipped(params, stepped, 2)
+        stepped = jax.tree.map(step, updates, weights, state.norms, constrained(weights))
+        steps, norms = unzipped(updates, stepped, 2)
         return steps, LAWNState(optax.safe_increment(state.count), norms, inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -1,5 +1,7 @@
 """Trained rank pruning, which keeps weights near matrices of low rank."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -61,9 +63,12 @@ def trp(
         raise ValueError(f"trp: energy must be in (0, 1], not {energy}")
 
     def on(method: optax.GradientTransformation, first: int) -> optax.GradientTransformation:
+        def now(step: Any, **extra_args: Any) -> Any:
+            del extra_args
+            return (step + 1 - first) % period == 0
+
         return optax.conditionally_transform(
-            on_matrices(method, optax.identity(), matrix_axes),
-            lambda step: (step + 1 - first) % period == 0,
+            on_matrices(method, optax.identity(), matrix_axes), now
         )
 
     return optax.with_extra_args_support(

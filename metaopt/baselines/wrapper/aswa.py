@@ -180,10 +180,10 @@ def _averaged(
             lambda a, d: (a + jnp.where(passed, d / averaged, 0)).astype(a.dtype), average, away
         )
 
-        swap = count % period == 0
+        swap = (state.count + 1) % period == 0
         updates = optax.tree.where(swap, optax.tree.sub(average, params), updates)
         average = optax.tree.where(swap, ahead, average)
-        norms = optax.tree.where(swap, no_norms(params), norms)
+        norms = optax.tree.where(swap, no_norms(ahead), norms)
         return updates, AswaState(count, averaged, average, norms, inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -83,7 +83,7 @@ def lookahead(
         params = require_params(params, "lookahead")
         updates, fast_state = inner.update(updates, state.inner, params, **extra_args)
         count = optax.safe_increment(state.count)
-        sync = count % sync_period == 0
+        sync = (state.count + 1) % sync_period == 0
 
         def slow_step(slow: jax.Array, w: jax.Array, u: jax.Array) -> jax.Array:
             return jnp.where(sync, slow + slow_step_size * (w + u - slow), slow).astype(slow.dtype)
@@ -91,7 +91,7 @@ def lookahead(
         slow = jax.tree.map(slow_step, state.slow, params, updates)
         updates = jax.tree.map(lambda s, w, u: jnp.where(sync, s - w, u), slow, params, updates)
         if reset_state:
-            fast_state = optax.tree.where(sync, inner.init(params), fast_state)
+            fast_state = optax.tree.where(sync, inner.init(slow), fast_state)
         return updates, LookaheadState(count, slow, fast_state)
 
     return optax.GradientTransformationExtraArgs(init, update)

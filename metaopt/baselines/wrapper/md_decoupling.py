@@ -84,7 +84,7 @@ def md_decoupling(
       >>> updates, state = optimizer.update(params, state, params)
 
     Reference:
-      Haegele et al., "Improving Neural Network Training by Decoupling the Magnitude and Direction
+      Hägele et al., "Improving Neural Network Training by Decoupling the Magnitude and Direction
       of Weight Vectors", 2026, arXiv:2606.25971.
 
     Deviations:
@@ -193,7 +193,7 @@ ROWS = (
         group="wrapper",
         title="Improving Neural Network Training by Decoupling the Magnitude and Direction of "
         "Weight Vectors",
-        authors="Haegele et al.",
+        authors="Hägele et al.",
         year=2026,
         arxiv="2606.25971",
         needs=("params", "matrix_axes"),

@@ -136,7 +136,7 @@ def sgg(
         updates, inner_state = inner.update(updates, state.inner, params, **extra_args)
         count = optax.safe_increment(state.count)
         grouped = jax.lax.cond(
-            count % period == 0,
+            (state.count + 1) % period == 0,
             lambda m, old: [group(*pair) for pair in zip(jax.tree.leaves(m), old, strict=True)],
             lambda m, old: old,
             m,

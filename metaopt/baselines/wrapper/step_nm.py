@@ -144,8 +144,8 @@ def step_nm(
         g = jax.tree.map(
             lambda g, w, p: (g + decay * (w - p)).astype(g.dtype), updates, dense, pruned(dense)
         )
-        m = optax.tree.cast_like(optax.tree.update_moment(g, state.m, b1, 1), params)
-        v = optax.tree.cast_like(optax.tree.update_moment(g, state.v, b2, 2), params)
+        m = optax.tree.cast_like(optax.tree.update_moment(g, state.m, b1, 1), state.m)
+        v = optax.tree.cast_like(optax.tree.update_moment(g, state.v, b2, 2), state.v)
         v = optax.tree.where(frozen, state.v, v)
         m_hat = optax.tree.bias_correction(m, b1, count)
         v_hat = optax.tree.bias_correction(v, b2, settling)
@@ -158,9 +158,9 @@ def step_nm(
 
         change = _mean_change(v, state.v).astype(state.changes.dtype)
         changes = state.changes.at[state.count % window].set(change)
-        settled = (count >= window) & (jnp.mean(changes) < threshold)
+        settled = (state.count + 1 >= window) & (jnp.mean(changes) < threshold)
         if max_settling is not None:
-            settled |= count >= max_settling
+            settled |= state.count + 1 >= max_settling
         frozen |= settled
 
         ahead = optax.tree.where(frozen, pruned(dense), dense)
