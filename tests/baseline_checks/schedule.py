@@ -46,7 +46,9 @@ REFERENCES: dict[str, Case] = {
     "cosine_decay__optax": _COSINE,
     "cosine_decay__torch": _COSINE,
     "step_decay__torch": Case(lambda: _in_float64(baselines.step_decay(1.0, num_steps=STEPS))),
-    "reduce_on_plateau__torch": Case(_plateaus),
+    "reduce_on_plateau__torch": Case(
+        _plateaus, inconclusive="the file holds no losses; those of the case are made to fit it"
+    ),
 }
 
 
@@ -111,7 +113,31 @@ def _adamwr(w, gradients, lr=0.02, b1=0.9, b2=0.999, eps=1e-8, norm=0.3):
     return after
 
 
+_NOISY_LOSSES = np.random.default_rng(0).uniform(1, 2, STEPS) * np.geomspace(1, 0.3, STEPS)
+
+
+def _plateau(start, gradients, extra, factor=0.5, patience=2, rtol=0.02, cooldown=1):
+    best, bad, resting, scale, w, after = np.inf, 0, 0, 1.0, dict(start), []
+    for g, loss in zip(gradients, (float(e["value"]) for e in extra), strict=True):
+        better = loss < best * (1 - rtol)
+        best, bad = (loss, 0) if better else (best, bad + 1)
+        if resting:
+            resting, bad = resting - 1, 0
+        if bad == patience:
+            scale, bad, resting = scale * factor, 0, cooldown
+        w = {k: w[k] - 0.1 * scale * g[k] for k in w}
+        after.append(w)
+    return after
+
+
 READINGS: dict[str, Reading] = {
+    "reduce_on_plateau": Reading(
+        lambda: baselines.reduce_on_plateau(
+            optax.sgd(0.1), 0.5, 2, rtol=0.02, cooldown=1, accumulation_size=1
+        ),
+        _plateau,
+        extra={"value": _NOISY_LOSSES},
+    ),
     "wsd": Reading(
         lambda: _in_float64(baselines.wsd(0.3, num_steps=20, warmup=0.25, cooldown=0.4)), _wsd
     ),

@@ -80,6 +80,7 @@ class Case:
       departs: why it follows the file only up to a step: which of two readings the publication
         supports, and how. Such a case must agree before that step, and not at it.
       at: the first step, counted from 1, at which it departs.
+      inconclusive: why following the file is no evidence by itself.
     """
 
     build: Callable[[], Any]
@@ -88,6 +89,7 @@ class Case:
     atol: float = 1e-12
     departs: str = ""
     at: int = 0
+    inconclusive: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def test_every_file_has_its_case():
 def test_every_baseline_is_checked_as_its_row_says():
     followed = defaultdict(list)
     for name, case in REFERENCES.items():
-        if not case.departs:
+        if not case.departs and not case.inconclusive:
             followed[name.split("__")[0]].append(_implementation(name))
     for row in BASELINES.values():
         expected = tuple(sorted(followed[row.id])) or ("equations",)

@@ -154,6 +154,6 @@ ROWS = (
             "means of training losses. Optax compares them in the parameters' dtype, which in "
             "bfloat16 hides improvements of less than half a percent; here they are float32."
         ),
-        checked=("torch 2.13.0",),
+        checked=("equations",),
     ),
 )

@@ -84,26 +84,29 @@ def rprop(
         **extra_args: Any,
     ) -> tuple[optax.Updates, RpropState]:
         del params, extra_args
-        # Signs, for products of gradients can vanish.
-        agree = jax.tree.map(lambda g, p: jnp.sign(g) * jnp.sign(p), updates, state.previous)
 
-        def resize(s: jax.Array, agree: jax.Array) -> jax.Array:
-            grown, shrunk = s * eta_plus, s * eta_minus
-            s = jnp.where(agree > 0, jnp.minimum(grown, max_step_size), s)
-            return jnp.where(agree < 0, jnp.maximum(shrunk, min_step_size), s)
+        def resize(g: jax.Array, p: jax.Array, s: jax.Array) -> jax.Array:
+            agree = _agreement(g, p)
+            factor = jnp.where(agree > 0, eta_plus, jnp.where(agree < 0, eta_minus, 1))
+            return jnp.clip(s * factor, min_step_size, max_step_size).astype(s.dtype)
 
-        def change(
-            g: jax.Array, p: jax.Array, before: jax.Array, after: jax.Array, agree: jax.Array
-        ) -> jax.Array:
+        def change(g: jax.Array, p: jax.Array, before: jax.Array, after: jax.Array) -> jax.Array:
             back = jnp.sign(p) * before if backtrack else jnp.zeros_like(p)
-            return jnp.where(agree < 0, back, -jnp.sign(g) * after)
+            return jnp.where(_agreement(g, p) < 0, back, -jnp.sign(g) * after)
 
-        step = jax.tree.map(resize, state.step, agree)
-        changes = jax.tree.map(change, updates, state.previous, state.step, step, agree)
-        remembered = jax.tree.map(lambda g, a: jnp.where(a < 0, 0, g), updates, agree)
-        return changes, RpropState(step, remembered)
+        def remember(g: jax.Array, p: jax.Array) -> jax.Array:
+            return jnp.where(_agreement(g, p) < 0, 0, g)
+
+        step = jax.tree.map(resize, updates, state.previous, state.step)
+        changes = jax.tree.map(change, updates, state.previous, state.step, step)
+        return changes, RpropState(step, jax.tree.map(remember, updates, state.previous))
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _agreement(g: jax.Array, p: jax.Array) -> jax.Array:
+    """The sign of g p, also where the product would vanish."""
+    return jnp.sign(g) * jnp.sign(p)
 
 
 ROWS = (
