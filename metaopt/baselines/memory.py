@@ -10,14 +10,20 @@ import optax
 from metaopt.baselines.baseline import Baseline
 
 NETWORK = {
-    "embed": {"embedding": (512, 64)},
-    "conv": {"kernel": (3, 3, 32, 64), "bias": (64,)},
-    "dense_1": {"kernel": (64, 256), "bias": (256,)},
-    "dense_2": {"kernel": (256, 64), "bias": (64,)},
-    "norm": {"scale": (64,), "bias": (64,)},
-    "head": {"kernel": (64, 512), "bias": (512,)},
+    "embed": {"embedding": (8192, 1024)},
+    "patches": {"kernel": (4, 4, 64, 1024), "bias": (1024,)},
+    "attention": {
+        "query": {"kernel": (1024, 16, 64)},
+        "key": {"kernel": (1024, 16, 64)},
+        "value": {"kernel": (1024, 16, 64)},
+        "out": {"kernel": (16, 64, 1024)},
+    },
+    "dense_1": {"kernel": (1024, 4096), "bias": (4096,)},
+    "dense_2": {"kernel": (4096, 1024), "bias": (1024,)},
+    "norm": {"scale": (1024,), "bias": (1024,)},
+    "head": {"kernel": (1024, 8192), "bias": (8192,)},
 }
-"""Shapes of a small network, on which the memory of methods is compared."""
+"""Shapes of a network with one block, on which the memory of methods is compared."""
 
 
 def state_bytes(optimizer: optax.GradientTransformation, params: Any) -> int:
