@@ -5,13 +5,15 @@
 All of the held-out suite, three optimizers, ten learning rates, three seeds, as `metaopt bench`
 runs them; then again, with what the first run compiled in JAX's cache. The plain loop is what one
 writes first: for each trial the optimizer with its learning rate, a jitted step, a Python loop over
-seeds and steps, a jitted evaluation now and then. It compiles once a trial. Of each task and
-optimizer one trial is compiled, a fourth of one of its trainings is run, and all others are taken
-to last as long.
+seeds and steps, a jitted evaluation now and then. It compiles once a trial. Of each task one
+trial is compiled, of each optimizer in turn, a fourth of one of its trainings is run, and all
+others are taken to last as long.
 """
 
 import argparse
+import itertools
 import json
+import os
 import tempfile
 import time
 from dataclasses import replace
@@ -25,12 +27,13 @@ import optax
 import tasks
 from search.bench.config import BenchConfig
 from search.bench.contenders import Contender, find, trials
-from search.bench.drive import keep_compiled, longest_first, threads
+from search.bench.drive import here, longest_first
 from search.bench.work import Job, measure
-from search.cluster import InProcess
 from search.training import COURSES
 
-PLAN = BenchConfig("held_out", ("adamw", "lion", "momentum"), trials=10, seeds=3, points=20)
+PLAN = BenchConfig(
+    tasks.resolve_suite("held_out"), ("adamw", "lion", "momentum"), trials=10, seeds=3, points=20
+)
 PART = PLAN.points // 4
 """Of a training's measurements, those that the plain loop is timed up to."""
 
@@ -45,38 +48,35 @@ class Seconds(NamedTuple):
 # ---------------------------------------------------------------- as a benchmark
 
 
-def benchmark(plan: BenchConfig) -> dict[str, float]:
+def benchmark(plan: BenchConfig, compiled: Path) -> dict[str, float]:
     """Seconds of all trials of each task.
 
     Tasks run side by side: each is given its share of the time that all of them took.
     """
-    found: dict[str, float] = {}
-
-    def timed(job: Job) -> None:
-        began = time.perf_counter()
-        measure(job)
-        found[job.task] = time.perf_counter() - began
-        print(f"{job.task:65} {found[job.task]:8.1f} s beside others", flush=True)
-
     began = time.perf_counter()
-    InProcess(threads()).run(timed, [Job(plan, name) for name in longest_first(plan.task_names)])
-    share = (time.perf_counter() - began) / sum(found.values())
-    return {name: seconds * share for name, seconds in found.items()}
+    names = longest_first(plan.suite, plan.task_names)
+    found = here(compiled).run(timed, [Job(plan, name) for name in names])
+    seconds = time.perf_counter() - began
+    print(f"{len(names)} tasks as a benchmark: {seconds:.1f} s", flush=True)
+    return {name: seconds * of / sum(found) for name, of in zip(names, found, strict=True)}
+
+
+def timed(job: Job) -> float:
+    """Seconds of all trials of a task, beside others."""
+    began = time.perf_counter()
+    measure(job)
+    return time.perf_counter() - began
 
 
 # ---------------------------------------------------------------- one after the other
 
 
-def plain(plan: BenchConfig, name: str) -> Seconds:
-    """What all trials of a task take in a plain loop."""
-    task, interval = tasks.get(name), plan.interval(name)
-    compiling, running = 0.0, 0.0
-    for optimizer in map(find, plan.optimizers):
-        rate = trials(optimizer, plan.trials, plan.tuning)["learning_rate"][plan.trials // 2]
-        found = _plain_training(task, optimizer, rate, interval, plan.points)
-        compiling += plan.trials * found.compiling
-        running += plan.trials * plan.seeds * found.running
-    return Seconds(compiling, running)
+def plain(plan: BenchConfig, name: str, optimizer: str) -> Seconds:
+    """What all trials of a task take in a plain loop, by one of this optimizer's."""
+    contender, count = find(optimizer), len(plan.optimizers) * plan.trials
+    rate = trials(contender, plan.trials, plan.tuning)["learning_rate"][plan.trials // 2]
+    found = _plain_training(tasks.get(name), contender, rate, plan.interval(name), plan.points)
+    return Seconds(count * found.compiling, count * plan.seeds * found.running)
 
 
 def _plain_training(
@@ -144,20 +144,21 @@ class Row(NamedTuple):
 def report(plan: BenchConfig) -> dict:
     """All figures."""
     with tempfile.TemporaryDirectory() as folder:
-        keep_compiled(Path(folder))
-        first, again = benchmark(plan), benchmark(plan)
+        first, again = (benchmark(plan, Path(folder)) for _ in range(2))
+    jax.config.update("jax_enable_compilation_cache", False)
     rows = {}
     print(f"{'':65} {'benchmark':>10} {'again':>10} {'plain loop':>11}")
-    for name in plan.task_names:
-        loop = plain(plan, name)
+    plain(plan, plan.task_names[0], plan.optimizers[0])  # whatever happens once a process
+    for name, optimizer in zip(plan.task_names, itertools.cycle(plan.optimizers)):
+        loop = plain(plan, name, optimizer)
         rows[name] = Row(first[name], again[name], loop.compiling + loop.running, loop.running)
         print(f"{name:65} {rows[name]}", flush=True)
     whole = Row(*(sum(column) for column in zip(*rows.values(), strict=True)))
     print(f"{'all':65} {whole}")
     return {
         "device": jax.devices()[0].device_kind,
-        "threads": threads(),
-        "suite": tasks.resolve_suite(plan.suite),
+        "cores": len(os.sched_getaffinity(0)),
+        "suite": plan.suite,
         "whole": whole.figures(),
         "tasks": {name: row.figures() for name, row in rows.items()},
     }
@@ -168,6 +169,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     parser.add_argument("--tasks", default="", help="only these, separated by commas")
     given = parser.parse_args()
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # as a benchmark does
     names = tuple(filter(None, given.tasks.split(",")))
     found = report(replace(PLAN, tasks=names))
     if given.out:

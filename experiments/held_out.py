@@ -1,6 +1,6 @@
 """The complete benchmark on the held-out suite, and what is published of it.
 
-    metaopt bench run --suite held_out --optimizers adamw,adam,lion,momentum,rmsprop --out DIR
+    metaopt bench run --suite held_out --optimizers adamw,adam,lion,momentum_sgd,rmsprop --out DIR
     python -m experiments.held_out DIR
 
 The second command writes, from the benchmark in DIR,
@@ -28,7 +28,7 @@ from tasks import published as files
 
 RESULTS = Path(__file__).parent / "results" / "held_out"
 
-OPTIMIZERS = ("adamw", "lion", "momentum")
+OPTIMIZERS = ("adamw", "lion", "momentum_sgd")
 POINTS = 20
 
 

@@ -82,7 +82,7 @@ def heavy_tailed_classes() -> dict[str, float]:
     Kunstner et al., arXiv 2402.19449.
     """
     config = TextTransformer("kjv_words", layers=1, width=16, heads=2, context=16, batch_size=16)
-    names = ("adam", "sgd", "momentum")
+    names = ("adam", "sgd", "momentum_sgd")
     rates = [geometric(top, 6, 3.0) for top in (0.1, 10.0, 3.0)]
     trials = run(config, names, rates=rates, steps=400, seeds=range(2))
     found = {n: tuned(config, t).losses.mean() for n, t in zip(names, trials, strict=True)}
@@ -132,7 +132,7 @@ def momentum_on_convolutions() -> dict[str, float]:
     found = []
     for config in configs:
         rates = [geometric(0.1, 6, 3.0), geometric(1.0, 6, 3.0)]
-        trials = run(config, ("adam", "momentum"), rates=rates, steps=400, seeds=range(3))
+        trials = run(config, ("adam", "momentum_sgd"), rates=rates, steps=400, seeds=range(3))
         found.append([tuned(config, t).losses.mean() for t in trials])
     adam, momentum = np.array(found).T
     ratio = np.exp(np.log(momentum / adam).mean())

@@ -8,11 +8,13 @@ Between the markers in `README.md` stands what this writes; `--check` only says 
 
 import argparse
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
 from experiments.methods import cell
+from metaopt.baselines import BASELINES
 from search.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -85,18 +87,54 @@ def _with_interval(found: dict[str, float], form: str) -> str:
 
 
 def trials_table() -> str:
-    """Seconds of a benchmark's trials and of a plain loop, a task a row."""
+    """What a benchmark of all held-out tasks takes, and the same trials in a plain loop."""
     found = {
         name: json.loads((RESULTS / f"bench_trials_{name}.json").read_text())
         for name in ("cpu", "gpu")
     }
-    rows = [["task", "2 CPU cores", "without compiling", "one GPU", "without compiling"]]
-    for task in found["cpu"]["tasks"]:
-        cells = [f"`{task}`"]
-        for of in found.values():
-            row = of["tasks"][task]
-            cells += [f"{row['ratio']:.0f}", f"{row['ratio_without_compiling']:.0f}"]
-        rows.append(cells)
+    labels = {"cpu": f"{found['cpu']['cores']} CPU cores", "gpu": found["gpu"]["device"]}
+    rows = [["", *labels.values()]]
+    for key, label, form in _TRIALS_ROWS:
+        rows.append([label, *(form.format(found[name]["whole"][key]) for name in labels)])
+    spans = []
+    for of in found.values():
+        ratios = [row["ratio"] for row in of["tasks"].values()]
+        spans.append(f"{min(ratios):.0f} to {max(ratios):.0f}")
+    return markdown([*rows, ["the same, a task for itself", *spans]])
+
+
+_TRIALS_ROWS = (
+    ("plain_s", "one after the other in a plain Optax loop, seconds", "{:,.0f}"),
+    ("benchmark_s", "as a benchmark, seconds", "{:,.0f}"),
+    ("again_s", "as a benchmark that was run before, seconds", "{:,.0f}"),
+    ("ratio_again", "plain loop / benchmark that was run before", "{:.0f}"),
+    ("ratio", "plain loop / benchmark", "{:.0f}"),
+)
+
+
+def baselines_table() -> str:
+    """How the families of baselines do on digits: the best of each and the median."""
+    found = json.loads((RESULTS / "baselines.json").read_text())
+    rows = [["family", "baselines", "median test loss", "lowest", "by", "step time", "state"]]
+    families: dict[str, list[str]] = {}
+    for name in found:
+        families.setdefault(BASELINES[name].group, []).append(name)
+    for family, names in families.items():
+        losses = {name: found[name]["test_loss"] for name in names}
+        best = min(losses, key=losses.__getitem__)
+        times = [found[name]["step_time"] for name in names if "step_time" in found[name]]
+        states = [found[name]["state"] for name in names if found[name]["state"] is not None]
+        rows.append(
+            [
+                family.replace("_", " "),
+                str(len(names)),
+                f"{statistics.median(losses.values()):.3f}",
+                f"{losses[best]:.3f}",
+                f"`{best}`",
+                f"{statistics.median(times):.1f}" if times else "",
+                f"{statistics.median(states):.1f}" if states else "",
+            ]
+        )
     return markdown(rows)
 
 
@@ -110,6 +148,7 @@ def sections() -> dict[str, str]:
         "bench": bench_table(),
         "held_out": held_out_table(),
         "trials": trials_table(),
+        "baselines": baselines_table(),
     }
 
 

@@ -1,15 +1,18 @@
-"""Where work runs: in this process, or on Ray. The only file that imports ray.
+"""Where work runs: in this process, in others, or on Ray. The only file that imports ray.
 
 A job is a pure call, so a worker that dies or hangs is replaced and its job is done again.
 """
 
+import concurrent.futures
 import contextlib
 import logging
+import multiprocessing
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 _log = logging.getLogger(__name__)
@@ -58,22 +61,73 @@ class InProcess:
         done: Callable[[int, Result], None] = _ignore,
     ) -> list[Result]:
         """Run all jobs; if one fails, those not begun are not begun."""
-        results: dict[int, Result] = {}
         if self._threads == 1:  # here, where an interrupt stops it at once
+            results = []
             for number, job in enumerate(jobs):
-                results[number] = call(job)
-                done(number, results[number])
-            return list(results.values())
+                results.append(call(job))
+                done(number, results[-1])
+            return results
         with ThreadPoolExecutor(self._threads) as pool:
-            numbers = {pool.submit(call, job): number for number, job in enumerate(jobs)}
+            return _gathered(pool, call, jobs, done)
+
+
+class Processes:
+    """Jobs in processes of their own on this machine, one at a time in each.
+
+    Threads take turns at Python, whose part of a job is most of it where a GPU does the rest.
+
+    Args:
+      count: how many at a time.
+      prepare: called in each process before its first job; it travels there, as jobs do.
+    """
+
+    def __init__(self, count: int, prepare: Callable[[], None]):
+        self._count, self._prepare = count, prepare
+
+    def run(
+        self,
+        call: Callable[[Job], Result],
+        jobs: Sequence[Job],
+        done: Callable[[int, Result], None] = _ignore,
+    ) -> list[Result]:
+        """Run all jobs; if one fails, or `done` does, those under way are ended."""
+        others = set(multiprocessing.active_children())
+        with ProcessPoolExecutor(
+            min(self._count, len(jobs)),
+            mp_context=multiprocessing.get_context("spawn"),  # JAX does not survive a fork
+            initializer=_in_new_process,
+            initargs=(self._prepare,),
+        ) as pool:
             try:
-                for future in as_completed(numbers):
-                    results[numbers[future]] = future.result()
-                    done(numbers[future], results[numbers[future]])
+                return _gathered(pool, call, jobs, done)
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                for process in set(multiprocessing.active_children()) - others:
+                    process.terminate()
                 raise
-        return [results[number] for number in range(len(jobs))]
+
+
+def _in_new_process(prepare: Callable[[], None]) -> None:
+    # Ctrl-C reaches every process of a terminal; whoever started this one decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare()
+
+
+def _gathered(
+    pool: concurrent.futures.Executor,
+    call: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    done: Callable[[int, Result], None],
+) -> list[Result]:
+    results: dict[int, Result] = {}
+    numbers = {pool.submit(call, job): number for number, job in enumerate(jobs)}
+    try:
+        for future in as_completed(numbers):
+            results[numbers[future]] = future.result()
+            done(numbers[future], results[numbers[future]])
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    return [results[number] for number in range(len(jobs))]
 
 
 class WorkerError(RuntimeError):
@@ -205,7 +259,6 @@ def executor(
     timeout: float = 3600.0,
     dashboard: bool = False,
     gpus: float = 0.0,
-    threads: int = 1,
     report: Callable[[str], None] = _log.warning,
 ) -> Iterator[Executor]:
     """Where to run jobs.
@@ -217,14 +270,13 @@ def executor(
       timeout: seconds for one job on a worker.
       dashboard: whether a Ray that is started here has its dashboard.
       gpus: GPUs that each worker asks for.
-      threads: jobs at a time where they run in this process.
       report: told when a worker is replaced.
 
     Raises:
       ConnectionError: there is no cluster at the address.
     """
     if not workers and not address:
-        yield InProcess(threads)
+        yield InProcess()
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address:

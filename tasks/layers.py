@@ -119,11 +119,7 @@ def patches(inputs: jax.Array, size: Sequence[int], strides: Sequence[int]) -> j
 
 
 class Embedding(nn.Module):
-    """Token ids (...) -> vectors (..., width).
-
-    A product with one-hot vectors rather than a look-up, for the reason in
-    `tasks.supervised.cross_entropy`.
-    """
+    """Token ids (...) -> vectors (..., width)."""
 
     vocabulary: int
     width: int
@@ -133,4 +129,23 @@ class Embedding(nn.Module):
     def __call__(self, tokens: jax.Array) -> jax.Array:
         shape = (self.vocabulary, self.width)
         table = self.param("embedding", nn.initializers.normal(self.deviation), shape, jnp.float32)
-        return jax.nn.one_hot(tokens, self.vocabulary, dtype=table.dtype) @ table
+        return look_up(table, tokens)
+
+
+@jax.custom_jvp
+def look_up(table: jax.Array, ids: jax.Array) -> jax.Array:
+    """The rows (..., width) of a table (n, width) that ids (...) in [0, n) name.
+
+    Derived as the product with one-hot vectors that it is: the gradient of a look-up proper is a
+    scatter-add, which is slow on a CPU under `vmap` and not reproducible on a GPU.
+    """
+    return table.at[ids].get(mode="promise_in_bounds")
+
+
+@look_up.defjvp
+def _look_up_jvp(
+    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    table, ids = primals
+    one_hot = jax.nn.one_hot(ids, len(table), dtype=table.dtype)
+    return look_up(table, ids), one_hot @ tangents[0]

@@ -28,8 +28,8 @@ def test_a_name_gives_the_rule():
 
 
 def test_every_name_loads_and_steps():
-    assert set(rules.library.names()) < set(metaopt.names())
-    for name in metaopt.names():
+    assert set(rules.library.names()) < set(metaopt.rule_names()) < set(metaopt.names())
+    for name in metaopt.rule_names():
         optimizer = metaopt.load(name, learning_rate=1e-3)
         updates, _ = optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)
         assert all(jnp.all(jnp.isfinite(u)) for u in jax.tree.leaves(updates)), name
@@ -37,7 +37,7 @@ def test_every_name_loads_and_steps():
 
 @pytest.fixture(scope="module")
 def released():
-    names = [n for n in metaopt.names() if n not in rules.library.names()]
+    names = [n for n in metaopt.rule_names() if n not in rules.library.names()]
     assert names
     return names
 

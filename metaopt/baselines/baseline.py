@@ -95,6 +95,8 @@ class Baseline:
       test: hyperparameters with which tests run it: periods, ranks and warm-ups short enough for
         everything to happen within five steps of a small tree.
       test_rate: a learning rate at which its loss falls on a small quadratic.
+      bench: hyperparameters for benchmarks, tables and tests, where the defaults are for settings
+        that are none of those: the whole data at each step, a game.
       inner: a wrapper's inner optimizer in tests, benchmarks and tables, given a learning rate.
       tuning: ranges that a benchmark tunes over.
       matrix_bytes: (m, n) -> bytes of state that the publication promises for one float32 matrix
@@ -119,6 +121,7 @@ class Baseline:
     needs: tuple[Need, ...] = ()
     test: Mapping[str, Any] = field(default_factory=dict)
     test_rate: float = 0.01
+    bench: Mapping[str, Any] = field(default_factory=dict)
     inner: Callable[[optax.ScalarOrSchedule], optax.GradientTransformation] = _adam
     tuning: Mapping[str, Range]
     matrix_bytes: Callable[[int, int], float] | None = None
@@ -127,18 +130,23 @@ class Baseline:
     checked: tuple[str, ...]
 
     def optimizer(
-        self, learning_rate: optax.ScalarOrSchedule, *, num_steps: Any, **hyperparameters: Any
+        self,
+        learning_rate: optax.ScalarOrSchedule,
+        *,
+        num_steps: int | None = None,
+        **hyperparameters: Any,
     ) -> optax.GradientTransformationExtraArgs:
         """The method as something to train with, whatever its kind.
 
         Args:
           learning_rate: a number, a scalar array or an Optax schedule.
-          num_steps: the length of the training; only methods that need it read it.
-          **hyperparameters: the factory's own.
+          num_steps: the length of the training, for methods that need it.
+          **hyperparameters: the factory's own, in place of `bench` and of its defaults.
 
         Returns:
           A transform itself; a wrapper around `inner`; a schedule as that of SGD with momentum 0.9.
         """
+        hyperparameters = {**self.bench, **hyperparameters}
         if "num_steps" in self.needs:
             hyperparameters = {"num_steps": num_steps, **hyperparameters}
         if self.kind == "wrapper":

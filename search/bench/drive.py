@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+import tasks
 from search.bench import report, store
 from search.bench.config import BenchConfig
 from search.bench.contenders import find
@@ -29,12 +30,13 @@ from search.bench.results import Summary
 from search.bench.tables import terminal
 from search.bench.work import Job, Measurement, costs, measure
 from search.cli import INTERRUPTED
-from search.cluster import executor
+from search.cluster import InProcess, Processes, executor
 from search.drive import Where
 from search.errors import UserError
 from search.exclusive import exclusive
 from search.live import duration
 from search.stop import Stop
+from tasks.data import cache
 
 
 def run(config: BenchConfig, out: Path, where: Where) -> int:
@@ -61,7 +63,7 @@ def status(folder: Path) -> int:
 def _drive(folder: Path, where: Where) -> int:
     config = store.plan(folder)
     done = store.done(folder, config)
-    left = [name for name in config.task_names if name not in done]
+    left = longest_first(config.suite, (name for name in config.task_names if name not in done))
     complete = True
     with exclusive(folder, _running(folder)), Stop(_say_stopping) as stop:
         try:
@@ -86,17 +88,18 @@ def _drive(folder: Path, where: Where) -> int:
 
 def _run(folder: Path, config: BenchConfig, left: list[str], where: Where, stop: Stop) -> None:
     began = time.monotonic()
+    # Processes share a GPU: none takes most of its memory at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if not (folder / store.COSTS).is_file():
         contenders = [find(text) for text in config.optimizers]
         store.write_costs(folder, costs(contenders), provenance())
-    here = not where.workers and not where.address
-    call = partial(measure, stop=stop.asked) if here else measure
-    options = where._asdict() | {
-        "gpus": float(jax.default_backend() != "cpu"),
-        "threads": threads(),
-    }
+    if where.workers or where.address:
+        workers = executor(gpus=float(jax.default_backend() != "cpu"), **where._asdict())
+    else:
+        workers = contextlib.nullcontext(here(cache.directory() / "compiled"))
     total = len(config.task_names)
-    with _progress(total, total - len(left)) as tell, stop.patiently(), executor(**options) as pool:
+    with _progress(total, total - len(left)) as tell, stop.patiently(), workers as pool:
+        call = partial(measure, stop=stop.asked) if isinstance(pool, InProcess) else measure
 
         def keep(number: int, measurement: Measurement) -> None:
             store.write(folder, left[number], *measurement)
@@ -104,13 +107,51 @@ def _run(folder: Path, config: BenchConfig, left: list[str], where: Where, stop:
             if stop.asked():
                 raise Stopped
 
-        pool.run(call, [Job(config, name) for name in left], keep)
+        # The machines of a cluster need not share a disk.
+        place = None if where.address else folder.resolve()
+        jobs = [Job(config, name, place and store.unfinished(place, name)) for name in left]
+        pool.run(call, jobs, keep)
     print(f"measured {len(left)} tasks in {duration(time.monotonic() - began)}", flush=True)
 
 
-def threads() -> int:
-    """Tasks at a time in this process: as many as cores, so that compilers have company."""
-    return min(16, len(os.sched_getaffinity(0)))
+_CACHE_BYTES = 2**30
+"""What is kept of compiled programs; the least recently used make room."""
+
+_LONG = ("transformer", "resnet", "vit", "mixer", "rnn", "conv", "gan", "text_mlp", "pinn")
+"""Families whose tasks take longest to compile and to train."""
+
+
+def longest_first(suite: str, names: Iterable[str]) -> list[str]:
+    """Tasks in the order to begin them: none that takes long is left to run alone at the end."""
+
+    def place(name: str) -> int:
+        family = tasks.family(tasks.SUITES[suite][name].config)
+        return _LONG.index(family) if family in _LONG else len(_LONG)
+
+    return sorted(names, key=place)
+
+
+def here(compiled: Path) -> InProcess | Processes:
+    """What runs tasks on this machine, several at a time.
+
+    On CPUs as many as there are cores, so that compilers have company. On a GPU, where the Python
+    of a task takes longer than its trainings, in processes of their own.
+
+    Args:
+      compiled: a folder that keeps what is compiled, for the next benchmark.
+    """
+    cores = len(os.sched_getaffinity(0))
+    keep = partial(_keep_compiled, compiled)
+    if jax.default_backend() != "cpu" and cores > 2:
+        return Processes(min(8, cores // 2), keep)
+    keep()
+    return InProcess(min(16, cores))
+
+
+def _keep_compiled(folder: Path) -> None:
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def provenance() -> dict[str, str]:

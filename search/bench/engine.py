@@ -7,8 +7,9 @@ length is an argument, so that every length of training shares it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -18,8 +19,9 @@ import optax
 
 from search.bench.contenders import Contender
 from search.bench.results import Trials
+from search.bench.unfinished import Unfinished
 from search.training import COURSES, initial_key, step_key
-from tasks import Params, Task
+from tasks import SPLITS, Params, Split, Task
 from tasks.augment import delayed
 
 Scalars = Mapping[str, jax.Array]
@@ -75,6 +77,7 @@ def train(
     interval: int,
     points: Sequence[int],
     stop: Callable[[], bool] = lambda: False,
+    unfinished: Path | None = None,
 ) -> Trained:
     """Train every trial with every seed.
 
@@ -85,13 +88,22 @@ def train(
       interval: steps between measurements.
       points: lengths of training, in intervals.
       stop: asked between intervals whether to give up.
+      unfinished: a folder that keeps trainings under way, and from which they are gone on with.
 
     Raises:
       Stopped: `stop` said so.
     """
     found = [
-        _train(task, part, seeds=seeds, interval=interval, points=points, stop=stop)
-        for part in _parts(task, groups, len(seeds))
+        _train(
+            task,
+            part,
+            seeds=seeds,
+            interval=interval,
+            points=points,
+            stop=stop,
+            unfinished=unfinished and unfinished / f"part_{number}",
+        )
+        for number, part in enumerate(_parts(task, groups, len(seeds)))
     ]
     joined = [
         [_joined(parts) for parts in zip(*lengths, strict=True)]
@@ -108,29 +120,20 @@ def _train(
     interval: int,
     points: Sequence[int],
     stop: Callable[[], bool],
+    unfinished: Path | None,
 ) -> Trained:
-    program = Program(task, tuple(groups), interval)
-    which = jnp.asarray(seeds, jnp.int32)
-    scalars = [group.scalars() for group in groups]
+    timed = any(group.contender.timed for group in groups)
+    programs = cache(partial(Program, task, tuple(groups), interval))
     initial_loss, found = np.nan, []
     for length in points:
-        total = jnp.float32(length * interval)
-        state = program.start(scalars, which, total)
-        before, training = [], []
-        for k in range(length):
-            if stop():
-                raise Stopped
-            first = jnp.int32(k * interval)
-            state, *losses = program.advance(state, scalars, which, first, total)
-            for kept, loss in zip((before, training), losses, strict=True):
-                kept.append(loss)
-        last, test = program.finish(state[0])
-        initial_loss = float(np.mean(before[0][0]))
-        measured = (
-            np.stack(training, axis=-1),
-            np.stack([*before[1:], last], axis=-1),
-            np.asarray(test),
-        )
+        # One for all lengths, unless an optimizer has to know how long it trains.
+        program = programs(length * interval if timed else None)
+        file = Unfinished(unfinished and unfinished / f"length_{length}.npz")
+        course = _run(program, seeds, length, file, stop)
+        validation = np.stack(course.validation, axis=-1)
+        initial_loss = float(np.mean(validation[..., 0]))
+        test = np.asarray(program.test(course.state[0]))
+        measured = (np.stack(course.training, axis=-1), validation[..., 1:], test)
         steps = interval * np.arange(1, length + 1, dtype=np.int32)
         found.append(
             [
@@ -141,29 +144,92 @@ def _train(
     return Trained(initial_loss, found)
 
 
+class _Course(NamedTuple):
+    """How far the trainings of one length are.
+
+    Attributes:
+      state: the program's.
+      done: int (), intervals trained.
+      training: mean training loss in each interval, (R, S); NaN in those to come.
+      validation: validation loss before each interval and at the end, likewise.
+    """
+
+    state: Any
+    done: np.ndarray
+    training: list[Any]
+    validation: list[Any]
+
+
+def _run(
+    program: "Program",
+    seeds: Sequence[int],
+    length: int,
+    file: Unfinished,
+    stop: Callable[[], bool],
+) -> _Course:
+    """Train for some intervals, from where the file says that the trainings are."""
+    which, total = jnp.asarray(seeds, jnp.int32), jnp.float32(length * program.interval)
+    state = program.start(which, total)
+    unknown = np.full((program.size, len(seeds)), np.nan, np.float32)
+    validation = [program.validation(state[0])] + [unknown] * length
+    course = file.load(_Course(state, np.array(0), [unknown] * length, validation))
+    begun = int(course.done)
+    for k in range(begun, length):
+        stopped = stop()
+        if k > begun and (stopped or file.due()):
+            file.keep(course)
+        if stopped:
+            raise Stopped
+        state, course.training[k] = program.advance(course.state, which, k, total)
+        course.validation[k + 1] = program.validation(state[0])
+        course = course._replace(state=state, done=np.array(k + 1))
+    return course
+
+
 class Program:
     """The compiled functions for one task and some groups of R trials in all, on S seeds.
 
     State is parameters with two leading axes (R, S), and for each group its optimizer's states.
     """
 
-    def __init__(self, task: Task, groups: tuple[Group, ...], interval: int):
-        self._task, self._groups, self._interval = task, groups, interval
-        options: dict[str, Any] = {}
-        # Initializing runs once: optimizing that program would take longer than running it.
-        quick: dict[str, Any] = {"xla_backend_optimization_level": 0}
+    def __init__(
+        self, task: Task, groups: tuple[Group, ...], interval: int, num_steps: int | None = None
+    ):
+        self._task, self._groups, self._num_steps = task, groups, num_steps
+        self._scalars = [group.scalars() for group in groups]
+        self.interval, self.size = interval, sum(group.size for group in groups)
+        self._host = jax.local_devices(backend="cpu")[0]
+        # LLVM's further levels take a quarter longer, and the programs are no faster.
+        options: dict[str, Any] = {"xla_backend_optimization_level": 1}
         if jax.default_backend() != "cpu":
             # Trying out kernels takes longer than these trainings, and may choose others each time.
-            options = quick = {"xla_gpu_autotune_level": 0, "xla_gpu_deterministic_ops": True}
-        self.start = jax.jit(_exact(self._start), compiler_options=quick)
-        self.advance = jax.jit(_exact(self._advance), compiler_options=options, donate_argnums=0)
-        self.finish = jax.jit(_exact(self._finish), compiler_options=options)
+            options = {"xla_gpu_autotune_level": 0, "xla_gpu_deterministic_ops": True}
+        # Initializing runs once: optimizing that program would take longer than running it, and
+        # compiling it for a GPU several times as long as for a CPU.
+        quick: dict[str, Any] = {"xla_backend_optimization_level": 0}
+        self._started = jax.jit(_exact(self._begin), compiler_options=quick)
+        self._advanced = jax.jit(_exact(self._advance), compiler_options=options, donate_argnums=0)
+        self.validation, self.test = (
+            jax.jit(_exact(partial(self._evaluate, split)), compiler_options=options)
+            for split in SPLITS
+        )
 
-    def _start(self, scalars: list[Scalars], seeds: jax.Array, total: jax.Array) -> tuple:
+    def start(self, seeds: jax.Array, total: jax.Array) -> tuple:
+        """The state before any step of trainings of `total` steps."""
+        state = self._started(*jax.device_put((self._scalars, seeds, total), self._host))
+        return jax.device_put(state, jax.devices()[0])
+
+    def advance(
+        self, state: tuple, seeds: jax.Array, number: int, total: jax.Array
+    ) -> tuple[tuple, jax.Array]:
+        """The state after one more interval, from 0, and the mean training loss in it, (R, S)."""
+        first = jnp.int32(number * self.interval)
+        return self._advanced(state, self._scalars, seeds, first, total)
+
+    def _begin(self, scalars: list[Scalars], seeds: jax.Array, total: jax.Array) -> tuple:
         initial = jax.vmap(lambda seed: self._task.init(initial_key(seed)))(seeds)
-        count = sum(group.size for group in self._groups)
         params = jax.tree.map(
-            lambda leaf: jnp.broadcast_to(leaf[None], (count, *leaf.shape)), initial
+            lambda leaf: jnp.broadcast_to(leaf[None], (self.size, *leaf.shape)), initial
         )
         states = []
         for group, own, ours in zip(self._groups, scalars, self._split(params), strict=True):
@@ -181,17 +247,11 @@ class Program:
         seeds: jax.Array,
         first: jax.Array,
         total: jax.Array,
-    ) -> tuple[tuple, jax.Array, jax.Array]:
-        """Some steps; the validation loss before and the mean training loss in them, (R, S)."""
-        before = self._evaluate(state[0], split="validation")
+    ) -> tuple[tuple, jax.Array]:
         body = partial(self._step, scalars, seeds, total)
-        counts = first + jnp.arange(self._interval, dtype=jnp.int32)
+        counts = first + jnp.arange(self.interval, dtype=jnp.int32)
         state, losses = jax.lax.scan(body, state, counts)
-        return state, before, jnp.mean(losses, axis=0)
-
-    def _finish(self, params: Params) -> tuple[jax.Array, jax.Array]:
-        """The final validation and test losses, (R, S)."""
-        return self._evaluate(params, split="validation"), self._evaluate(params, split="test")
+        return state, jnp.mean(losses, axis=0)
 
     def _step(
         self,
@@ -230,7 +290,8 @@ class Program:
         params = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(new for new, _ in parts))
         return (params, [state for _, state in parts]), losses
 
-    def _evaluate(self, params: Params, split: Any) -> jax.Array:
+    def _evaluate(self, split: Split, params: Params) -> jax.Array:
+        """The loss on held-out data, (R, S)."""
         return _over_trials(jax.vmap(lambda params: self._task.evaluate(params, split)), params)
 
     def _split(self, tree: Any) -> list[Any]:
@@ -243,7 +304,9 @@ class Program:
         course = COURSES[group.schedule]
         rate = scalars["learning_rate"]
         others = {name: value for name, value in scalars.items() if name != "learning_rate"}
-        optimizer = group.contender.build(lambda count: rate * course(count / total), **others)
+        optimizer = group.contender.optimizer(
+            lambda count: rate * course(count / total), self._num_steps, **others
+        )
         if self._task.delay:
             optimizer = optax.chain(delayed(self._task.delay), optimizer)
         return optax.with_extra_args_support(optimizer)

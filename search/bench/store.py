@@ -3,6 +3,7 @@
 bench.json        the plan
 optimizers/       copies of the files among the optimizers
 tasks/NAME.npz    what was measured on a task, and its facts
+unfinished/NAME/  the trainings of a task that are under way
 costs.json        step time and state size of each optimizer
 """
 
@@ -26,6 +27,7 @@ from search.config import from_json, to_json
 from search.errors import UserError, write_whole
 
 PLAN, COSTS, TASKS, OPTIMIZERS = "bench.json", "costs.json", "tasks", "optimizers"
+UNFINISHED = "unfinished"
 
 Measured = Mapping[tuple[Setting, str], Trials]
 """What was measured on a task: (setting, optimizer) -> trials."""
@@ -114,6 +116,12 @@ def write(folder: Path, task: str, facts: Facts, measured: Measured) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_whole(_path(folder, task), buffer.getvalue())
+    shutil.rmtree(unfinished(folder, task), ignore_errors=True)
+
+
+def unfinished(folder: Path, task: str) -> Path:
+    """Where trainings of a task are kept while they are under way."""
+    return folder / UNFINISHED / task
 
 
 def read(folder: Path, task: str) -> tuple[Facts, dict[tuple[Setting, str], Trials]]:

@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -18,10 +19,17 @@ from search.bench.results import Cost, Facts, Setting, Trials
 
 
 class Job(NamedTuple):
-    """A task of a benchmark."""
+    """A task of a benchmark.
+
+    Attributes:
+      config: the benchmark.
+      task: its name.
+      unfinished: a folder that keeps trainings under way; None keeps none.
+    """
 
     config: BenchConfig
     task: str
+    unfinished: Path | None = None
 
 
 class Measurement(NamedTuple):
@@ -50,6 +58,7 @@ def measure(job: Job, stop: Callable[[], bool] = lambda: False) -> Measurement:
         interval=config.interval(job.task),
         points=[config.intervals(length) for length in config.lengths],
         stop=stop,
+        unfinished=job.unfinished,
     )
     measured = {
         (Setting(length, group.schedule), group.contender.name): of_group
@@ -80,7 +89,7 @@ _TENSORS, _SHAPE, _REPEATS = 50, (64, 256), 60
 def costs(contenders: Sequence[Contender], repeats: int = _REPEATS) -> dict[str, Cost]:
     """Step time over that of AdamW, side by side, and the size of the state, of each optimizer."""
     adamw, *others = step_costs(
-        [optax.adamw(1e-3), *(c.build(1e-3) for c in contenders)], repeats=repeats
+        [optax.adamw(1e-3), *(c.optimizer(1e-3, 1000) for c in contenders)], repeats=repeats
     )
     return {
         contender.name: Cost(cost.step_time / adamw.step_time, cost.state)

@@ -14,6 +14,7 @@ import numpy as np
 from tasks import data
 from tasks.base import Batch, Params, Split, Task, dataset_task
 from tasks.data import Array
+from tasks.layers import look_up
 from tasks.naming import variant
 from tasks.sampling import choice, log_uniform_int
 
@@ -163,7 +164,7 @@ def _offsets(distances: Any, window: int) -> Any:
 
 def _rows(table: jax.Array, ids: jax.Array | Array) -> jax.Array:
     """Rows (n, width) of a table (vocabulary, width); a product, as in `tasks.layers.Embedding`."""
-    return jax.nn.one_hot(ids, table.shape[0], dtype=table.dtype) @ table
+    return look_up(table, ids)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ A group's checks are in the module of its name beside this one:
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""Where compiling takes longer than running: a third off."""
 
 FOLDER = Path(__file__).parents[1] / "baselines" / "reference"
 STEPS = 25
@@ -152,7 +155,7 @@ def follow(
         def run(start: Any, gradients: Any, extra: Any) -> Any:
             return jax.lax.scan(step, (start, optimizer.init(start)), (gradients, extra))[1]
 
-        return jax.tree.map(np.asarray, jax.jit(run)(start, gradients, extra))
+        return jax.tree.map(np.asarray, quick_jit(run)(start, gradients, extra))
 
 
 def quadratic(reference: Reference) -> Callable[[Any, Any], Any]:

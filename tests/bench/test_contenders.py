@@ -6,21 +6,20 @@ import numpy as np
 import optax
 import pytest
 
+from metaopt.baselines.baseline import DECADES
 from metaopt.rules import library, to_source
-from search.bench.contenders import CONTENDERS, DECADES, find, trials
+from search.bench.contenders import find, trials
 from search.errors import UserError
 
-
-@pytest.mark.parametrize("name", CONTENDERS)
-def test_every_space_is_as_wide(name):
-    low, high = CONTENDERS[name].space["learning_rate"]
-    assert np.log10(high / low) == pytest.approx(DECADES)
+KNOWN = ("adamw", "lion", "momentum_sgd", "muon", "ranger21", "ttur", "wsd", "normalized_sgd")
 
 
-@pytest.mark.parametrize("name", CONTENDERS)
+@pytest.mark.parametrize("name", KNOWN)
 @pytest.mark.parametrize("tuning", ["grid", "random"])
 def test_trials_are_traced_and_the_same_each_time(name, tuning):
     contender = find(name)
+    low, high = contender.space["learning_rate"]
+    assert np.log10(high / low) == pytest.approx(DECADES)
     found = trials(contender, 3, tuning)
     again = trials(contender, 3, tuning)
     assert next(iter(found)) == "learning_rate"
@@ -34,7 +33,7 @@ def test_trials_are_traced_and_the_same_each_time(name, tuning):
     def updated(scalars):
         rate, others = scalars["learning_rate"], dict(scalars)
         del others["learning_rate"]
-        optimizer = contender.build(lambda _: rate, **others)
+        optimizer = contender.optimizer(lambda _: rate, 100, **others)
         updates, _ = optimizer.update(params, optimizer.init(params), params)
         return optax.apply_updates(params, updates)
 
@@ -100,5 +99,5 @@ def test_files_that_are_no_optimizers(tmp_path, content, message):
 
 
 def test_an_unknown_name_says_what_is_known():
-    with pytest.raises(UserError, match=r"no optimizer 'adamv'.*adamw"):
-        find("adamv")
+    with pytest.raises(UserError, match=r"no optimizer 'adamww'.*did you mean adamw"):
+        find("adamww")

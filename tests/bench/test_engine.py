@@ -47,7 +47,7 @@ def test_every_trial_is_a_plain_optax_loop(config):
     steps = INTERVAL * POINTS
     groups = [
         Group(find("adamw"), "cosine", {"learning_rate": np.array([0.01, 0.1])}),
-        Group(find("momentum"), "wsd", {"learning_rate": np.array([0.02])}),
+        Group(find("momentum_sgd"), "wsd", {"learning_rate": np.array([0.02])}),
     ]
     initial, (found,) = train(task, groups, seeds=[3, 7], interval=INTERVAL, points=[POINTS])
     keys = [jax.random.fold_in(jax.random.key(seed), 0) for seed in (3, 7)]
@@ -98,7 +98,8 @@ def test_one_compilation_serves_all_lengths(monkeypatch):
     group = Group(find("adam"), "cosine", trials(find("adam"), 2, "grid"))
     train(task, [group], seeds=[0], interval=INTERVAL, points=[1, 3])
     (program,) = programs
-    assert program.advance._cache_size() == program.start._cache_size() == 1
+    for compiled in (program.begin, program.advance, program.validation, program.test):
+        assert compiled._cache_size() == 1
 
 
 engine_program = engine.Program

@@ -2,6 +2,7 @@ import importlib
 import re
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -13,7 +14,7 @@ def test_the_tables_are_what_the_scripts_write(monkeypatch):
     assert importlib.import_module("experiments.readme").updated(TEXT) == TEXT
 
 
-OPTIMIZER, TASK = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+OPTIMIZER, TASK, BASELINE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_example_runs_and_learns():
@@ -28,6 +29,12 @@ def test_the_example_of_a_task_runs():
     exec(TASK, names)
     assert names["score"] > 0
     assert names["gradients"].keys() == names["params"].keys()
+
+
+def test_the_example_of_a_baseline_runs():
+    names: dict = {}
+    exec(BASELINE, names)
+    assert jnp.all(names["updates"]["dense"]["kernel"] < 0)
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:\w+/)+[\w.]*)`", TEXT))))

@@ -1,5 +1,6 @@
 """Ray: the same campaign on any number of workers, however they die."""
 
+import math
 import os
 import signal
 import time
@@ -11,7 +12,7 @@ import pytest
 from campaigns import outcome, same, tiny
 
 from search.campaign import advance
-from search.cluster import InProcess, RayWorkers, WorkerError, executor
+from search.cluster import InProcess, Processes, RayWorkers, WorkerError, executor
 from search.evolve import Round, island_round
 from search.store import Store
 
@@ -168,3 +169,16 @@ def test_jobs_after_one_that_fails_are_not_begun(threads):
     with pytest.raises(ZeroDivisionError):
         InProcess(threads).run(call, range(50))
     assert len(begun) < 50
+
+
+def test_jobs_in_other_processes_come_in_order_and_are_told(tmp_path):
+    told, prepared = {}, tmp_path / "prepared"
+    found = Processes(2, prepared.touch).run(math.factorial, range(6), told.__setitem__)
+    assert found == [math.factorial(job) for job in range(6)]
+    assert told == dict(enumerate(found))
+    assert prepared.exists()
+
+
+def test_a_job_that_fails_ends_the_other_processes(tmp_path):
+    with pytest.raises(ValueError, match="non-negative"):
+        Processes(2, tmp_path.touch).run(time.sleep, [3600, -1])

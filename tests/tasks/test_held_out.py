@@ -111,7 +111,7 @@ def test_published_curves_are_of_all_tasks():
     published = tasks.curves("held_out")
     assert set(published) == set(SUITE)
     for name, curves in published.items():
-        assert set(curves) == {"adamw", "lion", "momentum"}
+        assert set(curves) == {"adamw", "lion", "momentum_sgd"}
         trivial = tasks.get(name).trivial_loss
         for curve in curves.values():
             assert curve.steps[-1] == SUITE[name].steps

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tasks.layers import Conv
+from tasks.layers import Conv, look_up
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (5, 3)])
@@ -22,3 +22,22 @@ def test_conv_is_flaxs(size, strides, side):
     np.testing.assert_allclose(
         ours.apply(params, inputs), flaxs.apply(params, inputs), rtol=1e-5, atol=1e-5
     )
+
+
+def test_a_look_up_is_the_product_with_one_hot_vectors():
+    table = jax.random.normal(jax.random.key(0), (3, 7, 4))  # of three networks
+    ids = jnp.array([[0, 6], [2, 2], [5, 0]], jnp.int32)
+    weights = jax.random.normal(jax.random.key(1), (3, 2, 4))
+
+    def product(table):
+        return jnp.sum(weights[0] * (jax.nn.one_hot(ids[0], 7) @ table) ** 2)
+
+    def looked_up(table):
+        return jnp.sum(weights[0] * look_up(table, ids[0]) ** 2)
+
+    np.testing.assert_array_equal(jax.vmap(look_up)(table, ids)[2], table[2][ids[2]])
+    for derive in (jax.grad, jax.hessian):
+        for of_one, expected in zip(
+            jax.vmap(derive(looked_up))(table), jax.vmap(derive(product))(table), strict=True
+        ):
+            np.testing.assert_allclose(of_one, expected, rtol=1e-5, atol=1e-6)

@@ -92,7 +92,7 @@ def ttur(
 
 
 def _by_turns(params: Params) -> Any:
-    """Players for tests: the parameters in turn."""
+    """Players of a network that is no game: its parameters in turn."""
     leaves, treedef = jax.tree.flatten(params)
     turns = ["discriminator" if i % 2 else "generator" for i in range(len(leaves))]
     return jax.tree.unflatten(treedef, turns)
@@ -109,7 +109,7 @@ ROWS = (
         authors="Heusel et al.",
         year=2017,
         arxiv="1706.08500",
-        test={"players": _by_turns},
+        bench={"players": _by_turns},
         tuning=tuned(0.3, ratio=(0.1, 10.0)),
         deviations="The players' optimizers differ in nothing else; the default ratio is that of "
         "one of the paper's experiments.",

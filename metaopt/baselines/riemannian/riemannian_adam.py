@@ -279,7 +279,7 @@ def _row(**fields: Any) -> Baseline:
     return Baseline(
         group="riemannian",
         title="Riemannian Adaptive Optimization Methods",
-        authors="Becigneul and Ganea",
+        authors="Becigneul, Ganea",
         year=2018,
         arxiv="1810.00760",
         needs=("params", "manifold"),

@@ -58,7 +58,8 @@ def role_of(path: tuple[Any, ...], leaf: Any) -> Role:
       leaf: the array, or anything with `ndim` and `size`.
     """
     names = names_of(path)
-    if leaf.ndim < 2 or leaf.size == 0:
+    # The biases of attention's projections have two axes, (heads, size).
+    if leaf.ndim < 2 or leaf.size == 0 or "bias" in names:
         within = any("norm" in name.lower() for name in names) or "scale" in names
         return "norm" if within else "vector"
     if any(name == "embedding" or "position" in name for name in names):

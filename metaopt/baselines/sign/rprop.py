@@ -119,6 +119,7 @@ ROWS = (
         authors="Riedmiller, Braun",
         year=1993,
         link="doi.org/10.1109/ICNN.1993.298623",
+        bench={"max_step_size": 0.01},
         tuning=tuned(0.1, max_step_size=(1e-3, 10.0)),
         checked=("equations",),
     ),
