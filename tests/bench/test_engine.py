@@ -98,7 +98,7 @@ def test_one_compilation_serves_all_lengths(monkeypatch):
     group = Group(find("adam"), "cosine", trials(find("adam"), 2, "grid"))
     train(task, [group], seeds=[0], interval=INTERVAL, points=[1, 3])
     (program,) = programs
-    for compiled in (program.begin, program.advance, program.validation, program.test):
+    for compiled in (program._started, program._advanced, program.validation, program.test):
         assert compiled._cache_size() == 1
 
 
