@@ -13,16 +13,19 @@ import argparse
 import json
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 
 import tasks
 from metaopt.baselines import BASELINES
 from metaopt.baselines.memory import relative_memory
 from search.bench.contenders import find, trials
-from search.bench.drive import threads
-from search.bench.engine import Group, train
+from search.bench.drive import here
 from search.bench.work import costs
-from search.cluster import InProcess
+from search.training import COURSES, initial_key, step_key
+from tasks.data import cache
 
 RESULTS = Path(__file__).parent / "results"
 TASK, STEPS, RATES, SEEDS = "digits_mlp_32_relu_b32", 200, 5, 2
@@ -30,20 +33,44 @@ TASK, STEPS, RATES, SEEDS = "digits_mlp_32_relu_b32", 200, 5, 2
 
 def digits(name: str) -> dict[str, float]:
     """The losses of a baseline at its best learning rate, and that rate."""
-    contender = find(name)
-    # Every schedule of a row of its own is one; all others fall along a cosine.
-    course = "constant" if BASELINES[name].kind == "schedule" else "cosine"
-    group = Group(contender, course, trials(contender, RATES, "grid"))
-    trained = train(tasks.get(TASK), [group], seeds=range(SEEDS), interval=STEPS, points=[1])
-    ((found,),) = trained.lengths
-    validation = np.nan_to_num(found.validation[..., -1].mean(axis=1), nan=np.inf)
-    best = int(np.argmin(validation))
+    task, contender = tasks.get(TASK), find(name)
+    # A schedule of the literature is the course itself; all others fall along a cosine.
+    course = COURSES["constant" if BASELINES[name].kind == "schedule" else "cosine"]
+
+    def training(setting: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+        """Validation loss before, validation and test loss after."""
+        rate, seed = setting
+        optimizer = contender.optimizer(lambda count: rate * course(count / STEPS), STEPS)
+
+        def step(carry: tuple, count: jax.Array) -> tuple[tuple, None]:
+            params, state = carry
+            batch = task.batch(step_key(seed, count))
+            loss, gradients = jax.value_and_grad(task.loss)(params, batch)
+            updates, state = optimizer.update(gradients, state, params, value=loss)
+            return (optax.apply_updates(params, updates), state), None
+
+        params = task.init(initial_key(seed))
+        carry = (params, optimizer.init(params))
+        (after, _), _ = jax.lax.scan(step, carry, jnp.arange(STEPS))
+        return (
+            task.evaluate(params, "validation"),
+            task.evaluate(after, "validation"),
+            task.evaluate(after, "test"),
+        )
+
+    rates = trials(contender, RATES, "grid")["learning_rate"]
+    settings = (np.repeat(rates, SEEDS).astype(np.float32), np.tile(np.arange(SEEDS), RATES))
+    # One after the other: side by side, what a method does now and then it would do at every step.
+    losses = jax.jit(lambda settings: jax.lax.map(training, settings))(settings)
+    initial, validation, test = (np.reshape(x, (RATES, SEEDS)) for x in losses)
+    means = np.where(np.isfinite(validation), validation, np.inf).mean(axis=1)
+    best = int(np.argmin(means))
     return {
-        "learning_rate": float(found.hyperparameters["learning_rate"][best]),
-        "initial_loss": trained.initial_loss,
-        "validation_loss": float(validation[best]),
-        "test_loss": float(found.test[best].mean()),
-        "diverged": float(np.mean(~np.isfinite(found.validation[..., -1]))),
+        "learning_rate": float(rates[best]),
+        "initial_loss": float(initial.mean()),
+        "validation_loss": float(means[best]),
+        "test_loss": float(test[best].mean()),
+        "diverged": float(np.mean(~np.isfinite(validation))),
     }
 
 
@@ -57,7 +84,7 @@ def measure(names: list[str]) -> dict[str, dict]:
             f"{len(found):4} of {len(names)}  {names[number]:28} {row['test_loss']:.4f}", flush=True
         )
 
-    InProcess(threads()).run(digits, names, keep)
+    here(cache.directory() / "compiled").run(digits, names, keep)
     for name in names:
         row = BASELINES[name]
         if row.kind != "schedule":

@@ -32,7 +32,11 @@ from search.bench.work import Job, measure
 from search.training import COURSES
 
 PLAN = BenchConfig(
-    tasks.resolve_suite("held_out"), ("adamw", "lion", "momentum"), trials=10, seeds=3, points=20
+    tasks.resolve_suite("held_out"),
+    ("adamw", "lion", "momentum_sgd"),
+    trials=10,
+    seeds=3,
+    points=20,
 )
 PART = PLAN.points // 4
 """Of a training's measurements, those that the plain loop is timed up to."""

@@ -117,7 +117,7 @@ def test_badam_and_lisa_remember_active_blocks_only():
     sizes = {k: state_bytes(adam, v) for k, v in network.items()}
     largest = max(sizes.values())
     assert largest <= state_bytes(baselines.badam(adam), network) <= largest + 64
-    layers = max(sizes[k] for k in ("conv", "dense_1", "dense_2"))
+    layers = max(sizes[k] for k in ("patches", "attention", "dense_1", "dense_2"))
     promised = sizes["embed"] + sizes["head"] + sizes["norm"] + 2 * layers
     assert promised - 64 <= state_bytes(baselines.lisa(adam), network) <= promised + 64
 
