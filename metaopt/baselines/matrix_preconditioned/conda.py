@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
-from metaopt.baselines.shared.debiasing import debiasing
 from metaopt.baselines.shared.matrices import AxesOf, flax_axes, matrix_optimizer
+from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.orthogonalization import widened
 from metaopt.baselines.shared.periods import every, require_period
 from metaopt.baselines.shared.trees import unzipped

@@ -9,7 +9,7 @@ import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.axes import along, gram
-from metaopt.baselines.shared.debiasing import debiasing
+from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.orthogonalization import widened
 from metaopt.baselines.shared.periods import every, require_period
 from metaopt.baselines.shared.power_iteration import top_subspace

@@ -9,6 +9,7 @@ import optax
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared import factored
 from metaopt.baselines.shared.needs import require_params
+from metaopt.baselines.shared.norms import rms
 
 
 class AdaLomoState(NamedTuple):
@@ -102,7 +103,7 @@ def adalomo(
 
     def relative(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
         def leaf(u: jax.Array, w: jax.Array) -> jax.Array:
-            scale = jnp.maximum(min_scale, factored.root_mean_square(w))
+            scale = jnp.maximum(min_scale, rms(w))
             return (scale * (u + weight_decay * w)).astype(w.dtype)
 
         return jax.tree.map(leaf, updates, require_params(params, "adalomo"))

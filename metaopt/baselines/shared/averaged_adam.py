@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from metaopt.baselines.shared.debiasing import debiasing
 from metaopt.baselines.shared.matrices import AxesOf, MatrixAxes
+from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.roles import Role, RolesOf
 
 SquaresOf = Callable[[optax.Updates], optax.Updates]

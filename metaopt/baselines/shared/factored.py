@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from metaopt.baselines.shared.norms import rms
+
 
 class Factors(NamedTuple):
     """A matrix of rank one.
@@ -62,11 +64,6 @@ def inverse_root(v: Any) -> jax.Array:
     return jax.lax.rsqrt(rows)[..., :, None] * jax.lax.rsqrt(v.columns)[..., None, :]
 
 
-def root_mean_square(x: jax.Array) -> jax.Array:
-    """sqrt(mean(x^2)), and 0 of nothing."""
-    return jnp.sqrt(jnp.sum(jnp.square(x)) / max(1, x.size))
-
-
 def clip_root_mean_square(x: jax.Array, largest: Any) -> jax.Array:
     """x, scaled down to a root mean square of `largest` if it has more."""
-    return (x / jnp.maximum(1, root_mean_square(x) / largest)).astype(x.dtype)
+    return (x / jnp.maximum(1, rms(x) / largest)).astype(x.dtype)

@@ -1,7 +1,8 @@
-"""Adam's moments, which many methods start from."""
+"""Adam's moments and the correction of their bias, which many methods start from."""
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -36,3 +37,17 @@ def adam_moments(
     m_hat = optax.tree.bias_correction(m, b1, count)
     v_hat = optax.tree.bias_correction(v, b2, count)
     return optax.ScaleByAdamState(count, m, v), m_hat, v_hat
+
+
+def debiasing(b1: Any, b2: Any, count: Any) -> jax.Array:
+    """What corrects m / sqrt(v), where `eps` is added to the square root as it is.
+
+    Args:
+      b1: decay of the gradient's average m.
+      b2: decay of the squares' average v.
+      count: int32 (), steps taken, this one included.
+
+    Returns:
+      sqrt(1 - b2^t) / (1 - b1^t), a scalar.
+    """
+    return jnp.sqrt(1 - b2**count) / (1 - b1**count)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
-from metaopt.baselines.shared.debiasing import debiasing
+from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.rates import rate_at
 from metaopt.baselines.shared.sums import inner, l1_norm, scalar_dtype
