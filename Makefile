@@ -76,6 +76,7 @@ demo: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m experiments.bench
 	$(BIN)/python -m experiments.bench_trials
+	$(BIN)/python -m experiments.bench_baselines
 
 # ---------------------------------------------------------------- tests and checks
 

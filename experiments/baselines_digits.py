@@ -94,6 +94,49 @@ def measure(names: list[str]) -> dict[str, dict]:
     return {name: found[name] for name in BASELINES if name in found}
 
 
+NOTES = (
+    (
+        "wgan_weight_clipping, lipschitz_weight_constraint, momentum_spectral_norm, hyperp, trp",
+        "bound the weights, or their singular values or rank, and with them how sure the "
+        "network may become: they are constraints, for which a low loss on digits is no "
+        "aim. The first has a limit of 0.3 here, since the 0.01 of critics leaves a "
+        "classifier near chance.",
+    ),
+    (
+        "gwt",
+        "divides the gradient's wavelet details, of this step alone, by the root of "
+        "averages that start at a thousandth of a square: early on they are ten times as "
+        "large as Adam's steps, which batches of 32 make noise of. It was made for batches "
+        "of hundreds of thousands of tokens.",
+    ),
+    (
+        "dog, ldog, dadapt_lion",
+        "start with a tiny step that has to grow, and 200 steps are few for it; dadapt_lion"
+        " starts at 0.01 here rather than at 1e-6.",
+    ),
+    (
+        "rprop",
+        "takes noise of batches for steps too far; its steps are bounded by 0.01 here, "
+        "since the 50 of its paper are for gradients of the whole data.",
+    ),
+    (
+        "sgd_freeze_embed, coupled_adam, mup_adam, depth_mup, moe_lora_riemannian",
+        "treat embeddings, wider or deeper networks, or pairs of factors apart, of which there "
+        "are none here: they are the optimizer that they change, SGD with momentum or Adam.",
+    ),
+    (
+        "scale_vector_weight_decay, wd_width_rule",
+        "are ahead of adamw since their papers' decay of 0.1 is larger than Optax's 0.0001.",
+    ),
+    (
+        "shampoo, madgrad, nadam, adalomo",
+        "lead a table in which twenty methods are within the spread of two seeds. It says "
+        "that they work, not which to choose.",
+    ),
+)
+"""What stands out in the table, names of baselines, and why."""
+
+
 def table(found: dict[str, dict]) -> str:
     """The Markdown table, best first."""
     head = ["baseline", "group", "test loss", "learning rate", "step time", "state"]
@@ -111,7 +154,8 @@ def table(found: dict[str, dict]) -> str:
         )
     about = " ".join(__doc__.split("\n\n")[2].split())
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"# Baselines on digits\n\n{about}\n\n{rows}\n"
+    notes = "\n".join(f"- {names}: {why}" for names, why in NOTES)
+    return f"# Baselines on digits\n\n{about}\n\n{rows}\n\nWhat stands out:\n\n{notes}\n"
 
 
 def main() -> None:

@@ -96,7 +96,7 @@ class Baseline:
         everything to happen within five steps of a small tree.
       test_rate: a learning rate at which its loss falls on a small quadratic.
       bench: hyperparameters for benchmarks, tables and tests, where the defaults are for settings
-        that are none of those: the whole data at each step, a game.
+        that are none of those: the whole data at each step, a game, a long training.
       inner: a wrapper's inner optimizer in tests, benchmarks and tables, given a learning rate.
       tuning: ranges that a benchmark tunes over.
       matrix_bytes: (m, n) -> bytes of state that the publication promises for one float32 matrix

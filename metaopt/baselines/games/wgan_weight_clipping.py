@@ -73,6 +73,7 @@ ROWS = (
         arxiv="1701.07875",
         needs=("params",),
         test={"limit": 0.5},
+        bench={"limit": 0.3},
         inner=_rmsprop,
         tuning=tuned(0.1, limit=(0.01, 10.0)),
         deviations="It is the critic's optimizer alone: that the critic takes several steps for "

@@ -123,6 +123,7 @@ ROWS = (
         arxiv="2301.07733",
         needs=("params",),
         test={"weight_decay": 0.01, "d0": 0.01},
+        bench={"d0": 0.01},
         test_rate=1.0,
         tuning=tuned(1.0, weight_decay=(1e-4, 1.0)),
         deviations=(
