@@ -197,4 +197,6 @@ def _shown(default: Any) -> Any:
     """A default as it reads best: functions by their names."""
     if callable(default) and default is not inspect.Parameter.empty:
         return _Name(getattr(default, "__name__", type(default).__name__))
+    if " at 0x" in repr(default):  # a tuple of functions
+        return _Name(f"{type(default).__name__}(...)")
     return default

@@ -46,7 +46,7 @@ def local():
         yield workers
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_any_number_of_workers_gives_the_same_campaign(tmp_path, expected, count):
     with executor(workers=count) as workers:
         import ray
@@ -94,6 +94,7 @@ def test_killed_workers_are_replaced(tmp_path, expected, local):
     assert any("died" in m and "done again" in m for m in local.messages)
 
 
+@pytest.mark.slow
 def test_a_hanging_worker_is_replaced(tmp_path, expected, local):
     stopped = []
 
@@ -120,6 +121,7 @@ def test_a_round_that_cannot_be_run_says_why(local):
         local.run(island_round, [broken])
 
 
+@pytest.mark.slow
 def test_two_nodes(tmp_path, expected):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

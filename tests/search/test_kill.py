@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from campaigns import outcome, same, tiny
 
 from search.campaign import advance
@@ -17,7 +18,6 @@ from search.config import to_json
 from search.store import Store
 
 ROOT = Path(__file__).parents[2]
-KILLS = 20
 CONFIG = tiny(rounds=250, patience=4, capacity=8, spares=1, children=16, population=24)
 
 DRIVER = """
@@ -69,11 +69,12 @@ def drive(folder, cache, kill=None):
     return line, driver.returncode
 
 
-def test_killed_at_twenty_random_moments(tmp_path):
+@pytest.mark.parametrize("kills", [7, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(tmp_path, kills):
     draw = random.Random(20)
     cache, folder = tmp_path / "cache", tmp_path / "killed"
     killed, last = [], []
-    for i in range(KILLS):
+    for i in range(kills):
         # Some in the start, before anything is committed in this run; most among the rounds.
         lines = 0 if i == 0 else draw.choice([1, 2, 3, 4, 5])
         seconds = draw.uniform(0.2, 3.0) if lines < 2 else draw.uniform(0.0, 0.12)
@@ -86,7 +87,7 @@ def test_killed_at_twenty_random_moments(tmp_path):
                 last.append(store.rounds()[-1].number if store.rounds() else -1)
     print("killed after", killed, "rounds", last)
     assert last == sorted(last)
-    assert len(set(last)) > 5  # there was progress between the kills
+    assert len(set(last)) > kills // 4  # there was progress between the kills
     assert last[-1] < CONFIG.rounds
     assert drive(folder, cache) == ("complete", 0)
 

@@ -87,7 +87,7 @@ def test_only_those_who_judge_name_it():
         "tasks/suites.py",  # the table
         "search/bench/cli.py",  # the default of `metaopt bench run`
         "search/catalogue.py",  # `metaopt tasks plot`
-        "search/cli.py",  # its default
+        "search/catalogue_cli.py",  # its default
         "experiments/held_out.py",  # the comparison itself
         "experiments/readme.py",  # its table
         "experiments/bench_trials.py",  # times trials, selects nothing
