@@ -111,8 +111,10 @@ def step_costs(
     states = [optimizer.init(tree) for optimizer in optimizers]
     sizes = [tree_bytes(state) / tree_bytes(tree) for state in states]
     times: list[list[float]] = [[] for _ in steps]
+    turns = list(enumerate(steps))
     for _ in range(1 + repeats):
-        for i, step in enumerate(steps):
+        turns.reverse()  # nobody always goes first
+        for i, step in turns:
             began = time.perf_counter()
             _, states[i] = jax.block_until_ready(
                 step(tree, states[i], tree, value=jnp.float32(1.0))
