@@ -129,6 +129,7 @@ def test_interrupted_between_measurements(metaopt, whole):
     same(losses(metaopt.folder / "interrupted"), losses(whole[0]))
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(metaopt, whole):
     done = metaopt("bench", "run", *OPTIONS, "--out", "ray", "--workers", 2)
     assert done.returncode == 0, done.stderr

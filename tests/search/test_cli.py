@@ -171,6 +171,7 @@ def test_a_task_is_shown(capsys):
         assert text in out
 
 
+@pytest.mark.slow
 def test_published_curves_are_drawn(tmp_path, capsys):
     assert main(["tasks", "plot", "held_out", "-o", str(tmp_path / "curves.png")]) == 0
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

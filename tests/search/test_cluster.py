@@ -73,6 +73,7 @@ def listening():
     return found
 
 
+@pytest.mark.slow
 def test_killed_workers_are_replaced(tmp_path, expected, local):
     """One dies idle between rounds, one in the middle of a round."""
     first = local.process_ids()
