@@ -11,7 +11,7 @@ from metaopt.rules import library, to_source
 from search.bench.contenders import find, trials
 from search.errors import UserError
 
-KNOWN = ("adamw", "lion", "momentum_sgd", "muon", "ranger21", "ttur", "wsd", "normalized_sgd")
+KNOWN = ("adamw", "lion", "momentum_sgd", "muon", "ttur", "wsd", "normalized_sgd")
 
 
 @pytest.mark.parametrize("name", KNOWN)
