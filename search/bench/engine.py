@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from metaopt.baselines.memory import tree_bytes
 from search.bench.contenders import Contender
 from search.bench.results import Trials
 from search.bench.unfinished import Unfinished
@@ -367,8 +368,3 @@ def _joined(parts: Sequence[Trials]) -> Trials:
         parts[0].steps,
         *(np.concatenate(arrays) for arrays in zip(*(part[2:] for part in parts), strict=True)),
     )
-
-
-def tree_bytes(tree: Any) -> int:
-    """Bytes of a tree's arrays, or of arrays of such shapes."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -12,9 +12,10 @@ import numpy as np
 import optax
 
 import tasks
+from metaopt.baselines.memory import tree_bytes
 from search.bench.config import BenchConfig
 from search.bench.contenders import Contender, find, trials
-from search.bench.engine import Group, train, tree_bytes
+from search.bench.engine import Group, train
 from search.bench.results import Cost, Facts, Setting, Trials
 
 
