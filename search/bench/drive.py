@@ -134,8 +134,8 @@ def longest_first(suite: str, names: Iterable[str]) -> list[str]:
 def here(compiled: Path) -> InProcess | Processes:
     """What runs tasks on this machine, several at a time.
 
-    On CPUs as many as there are cores, so that compilers have company. On a GPU, where the Python
-    of a task takes longer than its trainings, in processes of their own.
+    On CPUs one more than there are cores, so that none waits while a task is traced. On a GPU,
+    where the Python of a task takes longer than its trainings, in processes of their own.
 
     Args:
       compiled: a folder that keeps what is compiled, for the next benchmark.
@@ -145,7 +145,7 @@ def here(compiled: Path) -> InProcess | Processes:
     if jax.default_backend() != "cpu" and cores > 2:
         return Processes(min(8, cores // 2), keep)
     keep()
-    return InProcess(min(16, cores))
+    return InProcess(min(16, cores + 1))
 
 
 def _keep_compiled(folder: Path) -> None:
