@@ -1,6 +1,7 @@
-"""`load`: any optimizer by its name, from a rule file, or from a campaign.
+"""`load`: any optimizer by its name, from a file, or from a campaign.
 
-A name stands for a released rule, a known rule, or a baseline, whichever is found first.
+A name stands for a released rule, a known rule, a learned optimizer, or a baseline, whichever is
+found first.
 """
 
 import difflib
@@ -14,6 +15,8 @@ from typing import Any
 import optax
 
 from metaopt.baselines import BASELINES
+from metaopt.learned import released
+from metaopt.learned.checkpoint import SUFFIX as WEIGHTS_SUFFIX
 from metaopt.rules import library
 from metaopt.rules.parse import parse, read
 from metaopt.rules.program import Program
@@ -34,12 +37,15 @@ def load(
     """An optimizer, ready for any Optax training loop.
 
     Args:
-      name_or_path: the name of a rule or a baseline (`names()` lists them), a rule file, or the
-        folder of a campaign, which stands for its winner, or for its best rule so far.
+      name_or_path: the name of a rule, a learned optimizer or a baseline (`names()` lists them); a
+        rule file, or the weights of a learned optimizer, `*.safetensors`; or the folder of a
+        campaign, which stands for its winner, or for its best rule so far.
       learning_rate: a number, a scalar array, or an Optax schedule. Released rules have a default,
-        which their cards state; a campaign's rules, which carry their own scale, have 1.
+        which their cards state; a campaign's rules, which carry their own scale, have 1; learned
+        optimizers take none.
       **hyperparameters: values for the rule's or the baseline's own hyperparameters, instead of
-        their defaults.
+        their defaults. A learned optimizer takes `num_steps`, the length of the training, and
+        `compact`, see `metaopt.learned.optimizer.Bind`.
 
     Returns:
       The transformation: `init(params)`, then `update(gradients, state, params)`.
@@ -48,8 +54,9 @@ def load(
       KeyError: no such name; the message names near matches.
       FileNotFoundError: a path where there is nothing.
       RuleError: the file is not a valid rule.
-      TypeError: no learning rate where there is no default, an unknown hyperparameter, or a
-        baseline that is no optimizer by itself.
+      CheckpointError: the weights are damaged, or not of this version.
+      TypeError: no learning rate where there is no default, or one where none is taken; an unknown
+        or missing hyperparameter; or a baseline that is no optimizer by itself.
 
     Example:
       >>> import metaopt
@@ -58,6 +65,9 @@ def load(
       >>> updates, state = optimizer.update({"kernel": 2.0}, state, {"kernel": 1.0})
     """
     name = str(name_or_path)
+    weights = released.find(name_or_path)
+    if weights is not None and name not in rule_names():
+        return _learned(name, weights, learning_rate, hyperparameters)
     if name in BASELINES and name not in rule_names() and not Path(name).exists():
         row = BASELINES[name]
         if row.kind != "transform":
@@ -75,6 +85,22 @@ def load(
     return transform(program, learning_rate, **hyperparameters)
 
 
+def _learned(
+    name: str, weights: Path, learning_rate: Any, given: dict[str, Any]
+) -> optax.GradientTransformationExtraArgs:
+    if learning_rate is not None:
+        raise TypeError(
+            f"{name!r} is a learned optimizer: it needs no learning_rate and takes none"
+        )
+    known = ("num_steps", "compact")
+    for key in given:
+        if key not in known:
+            raise TypeError(
+                f"{name!r} has no {key!r}; a learned optimizer has {' and '.join(known)}"
+            )
+    return released.bound(weights, **given)
+
+
 def _no_rate(name: str) -> TypeError:
     return TypeError(
         f"{name!r} has no default learning rate: pass learning_rate=..., a number or an Optax "
@@ -83,9 +109,9 @@ def _no_rate(name: str) -> TypeError:
 
 
 def names() -> tuple[str, ...]:
-    """The names that `load` knows: rules, and baselines that are optimizers by themselves."""
+    """The names that `load` knows: rules, learned optimizers, and baselines that are optimizers."""
     own = (row.id for row in BASELINES.values() if row.kind == "transform")
-    return tuple(sorted({*rule_names(), *own}))
+    return tuple(sorted({*rule_names(), *released.names(), *own}))
 
 
 def rule_names() -> tuple[str, ...]:
@@ -112,26 +138,39 @@ def find(name_or_path: str | Path) -> tuple[Program, float | None]:
             raise FileNotFoundError(f"there is no rule file {path}")
         return read(path), None
     name = str(name_or_path)
-    released = _released()
-    if name in released:
-        text = released[name].read_text(encoding="utf-8")
+    rules = _released()
+    if name in rules:
+        text = rules[name].read_text(encoding="utf-8")
         return parse(text, name + RULE_SUFFIX), card(name)["learning_rate"]
     if name in library.names():
         return library.get(name), None
-    near = difflib.get_close_matches(name, names(), n=3)
-    known = f"{', '.join(rule_names())}, and the baselines of `metaopt baselines list`"
-    advice = f"did you mean {' or '.join(near)}?" if near else f"known: {known}"
-    raise KeyError(f"no optimizer {name!r}; {advice} (a rule file's name ends in {RULE_SUFFIX})")
+    if name in names():
+        raise KeyError(f"{name!r} is an optimizer, but no rule; metaopt.load takes it")
+    own = ", ".join((*rule_names(), *released.names()))
+    advice = _near(name, names()) or f"known: {own}, and the baselines of `metaopt baselines list`"
+    raise KeyError(
+        f"no optimizer {name!r}; {advice} (a rule file's name ends in {RULE_SUFFIX}, that of "
+        f"weights in {WEIGHTS_SUFFIX})"
+    )
+
+
+def _near(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is recorded of a released rule: where it came from, how it scores, how to use it.
+    """What is recorded of a released rule or learned optimizer: where it came from, how it scores.
 
     Raises:
-      KeyError: there is no released rule of that name.
+      KeyError: nothing of that name is released.
     """
+    if name in released.names():
+        return released.card(name)
     if name not in _released():
-        raise KeyError(f"no released rule {name!r}; there are {', '.join(_released())}")
+        known = (*_released(), *released.names())
+        advice = _near(name, known) or f"there are {', '.join(known)}"
+        raise KeyError(f"nothing is released as {name!r}; {advice}")
     return json.loads((_folder() / f"{name}.json").read_text(encoding="utf-8"))
 
 

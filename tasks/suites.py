@@ -38,6 +38,7 @@ SUITES: Mapping[str, Mapping[str, Entry]] = {
         (Quadratic(condition_number=1000.0, noise=0.1, seed=1), 200),
         (Quadratic(condition_number=10000.0, seed=2), 200),
     ),
+    "meta_demo_v1": _entries((MLP(batch_size=128), 500)),
     "held_out_demo_v1": _entries(
         (ConvNet(), 200),
         (MLP("wine", (24, 24), "tanh", 16), 200),

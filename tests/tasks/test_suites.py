@@ -80,6 +80,7 @@ def test_unknown_activation_is_an_error(config):
 
 PUBLISHED = {
     "proxy_v1": "35341fe9449c1e85",
+    "meta_demo_v1": "9709c7f29e46af8b",
     "held_out_demo_v1": "0afac717c7457308",
     "meta_train_v1": "9c044a7dad699020",
     "validation_v1": "e16ff773743f8611",

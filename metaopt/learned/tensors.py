@@ -1,0 +1,59 @@
+"""A network's tensors: going over them, and what a recurrent network sees of each."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def over_tensors(
+    function: Callable[..., tuple[Any, Any]], params: Any, *trees: Any
+) -> tuple[Any, Any]:
+    """Apply a function to each tensor, and to what the other trees hold in its place.
+
+    Returns:
+      A tree like the parameters for each of the function's two results.
+    """
+    leaves, structure = jax.tree.flatten(params)
+    others = [structure.flatten_up_to(tree) for tree in trees]
+    found = [function(*args) for args in zip(leaves, *others, strict=True)]
+    first, second = (jax.tree.unflatten(structure, [pair[i] for pair in found]) for i in range(2))
+    return first, second
+
+
+# ---------------------------------------------------------------- what there is to know of one
+
+
+def mean(x: jax.Array) -> jax.Array:
+    """The mean over a tensor, float32 (); 0 for one without elements."""
+    return jnp.sum(x) / max(1, x.size)
+
+
+_FRACTIONS = (0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1)
+
+FRACTIONS, RANKS = len(_FRACTIONS), 5
+"""Features of `fraction_features`, and of `rank_features`."""
+
+
+def fraction_features(count: jax.Array, total: jax.Array) -> jax.Array:
+    """tanh(10 (t / T - c)) for nine c, float32 (9,), of update t in a training of T."""
+    return jnp.tanh(10.0 * (count.astype(jnp.float32) / total - jnp.asarray(_FRACTIONS)))
+
+
+def rank_features(w: jax.Array) -> jax.Array:
+    """The number of axes longer than 1, up to 4, as a unit vector, float32 (5,)."""
+    return jax.nn.one_hot(min(RANKS - 1, sum(size > 1 for size in w.shape)), RANKS)
+
+
+def magnitude(x: jax.Array) -> jax.Array:
+    """0.5 clip(log(1e-8 + 10 |x|), -5, 5), so that numbers of any size can be an input."""
+    return 0.5 * jnp.clip(jnp.log(1e-8 + jnp.abs(10.0 * x)), -5.0, 5.0)
+
+
+# ---------------------------------------------------------------- layers on rows
+
+
+def linear(layer: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+    """X W + b for each row of x, float32 (rows, inputs)."""
+    return jnp.dot(x, layer["w"]) + layer["b"][None]
