@@ -77,6 +77,7 @@ bench: $(STAMP)
 	$(BIN)/python -m experiments.bench
 	$(BIN)/python -m experiments.bench_trials
 	$(BIN)/python -m experiments.bench_baselines
+	$(BIN)/python -m experiments.bench_meta
 
 # ---------------------------------------------------------------- tests and checks
 

@@ -149,6 +149,48 @@ def steps_sentence() -> str:
     )
 
 
+def learned_table() -> str:
+    """How the released learned optimizers compare with Adam tuned on each task."""
+    rows = [
+        [
+            "",
+            "length",
+            "lower loss than tuned Adam",
+            "as good",
+            "speed-up, median",
+            "4 times faster",
+            "diverged",
+        ]
+    ]
+    for path in sorted((ROOT / "checkpoints" / "learned").glob("*.json")):
+        for found in json.loads(path.read_text())["verdict"]:
+            cells = [
+                f"{found[key]} of {found['tasks']}"
+                for key in ("lower", "as_good", "at_least_4_times_faster", "diverged")
+            ]
+            cells.insert(2, f"{found['speedup_median']:.2f}")
+            rows.append([f"`{path.stem}`", f"{found['length']:g}", *cells])
+    return markdown(rows)
+
+
+def meta_table() -> str:
+    """How fast meta-training is."""
+    found = json.loads((RESULTS / "bench_meta_cpu.json").read_text())
+    adam = found["speeds"]["adam"]["steps"]
+    rows = [["", "meta-parameters", "first truncation", "inner steps a second", "of Adam's"]]
+    for name, speed in found["speeds"].items():
+        rows.append(
+            [
+                f"`{name}`",
+                f"{speed['parameters']:,}",
+                f"{speed['first']:.1f} s",
+                f"{speed['steps']:,.0f}",
+                f"{speed['steps'] / adam:.2f}",
+            ]
+        )
+    return markdown(rows)
+
+
 def sections() -> dict[str, str]:
     """What stands between the markers of each name."""
     demo = json.loads((RESULTS / "demo.json").read_text())
@@ -161,6 +203,8 @@ def sections() -> dict[str, str]:
         "trials": trials_table(),
         "baselines": baselines_table(),
         "steps": steps_sentence(),
+        "learned": learned_table(),
+        "meta": meta_table(),
     }
 
 

@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg, subcommand
 
 from search.bench.cli import Bench
 from search.catalogue_cli import Baselines, Rules, Tasks
+from search.meta.cli import MetaTrain
 
 FAILED, INTERRUPTED = 2, 130
 """Exit codes: an error that the message explains, and a stop asked for by the user."""
@@ -168,6 +169,7 @@ class Export:
 
 Command = (
     Annotated[Search, subcommand("search")]
+    | Annotated[MetaTrain, subcommand("meta-train")]
     | Annotated[Export, subcommand("export")]
     | Annotated[Rules, subcommand("rules")]
     | Annotated[Baselines, subcommand("baselines")]
@@ -212,12 +214,13 @@ def _explained(error: Exception) -> str | None:
     """The message of an error that a person can put right; None for a fault of ours."""
     import sqlite3
 
+    from metaopt.learned.checkpoint import CheckpointError
     from metaopt.rules.parse import RuleError
     from search.cluster import WorkerError
     from search.errors import UserError
     from search.store import CampaignError
 
-    if isinstance(error, (UserError, CampaignError, RuleError, WorkerError)):
+    if isinstance(error, (UserError, CampaignError, CheckpointError, RuleError, WorkerError)):
         return str(error)
     if isinstance(error, ConnectionError):
         return f"cannot reach the Ray cluster: {error}; start one with `ray start --head`"
@@ -225,7 +228,7 @@ def _explained(error: Exception) -> str | None:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}"
     if isinstance(error, sqlite3.DatabaseError):
-        return f"the campaign's file cannot be read, it is damaged or busy: {error}"
+        return f"the run's file cannot be read, it is damaged or busy: {error}"
     return None
 
 

@@ -1,41 +1,24 @@
-"""Campaign files: Python with one `CONFIG = SearchConfig(...)`."""
+"""Configuration files: Python with one `CONFIG`, such as `CONFIG = SearchConfig(...)`."""
 
 import dataclasses
 import difflib
 import re
 import traceback
-from collections.abc import Iterable
+import typing
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import tasks
-from metaopt.rules.mutate import MutationWeights
 from metaopt.rules.parse import RuleError
-from search.config import (
-    EvolutionConfig,
-    FunnelStage,
-    SearchConfig,
-    VerdictConfig,
-    from_json,
-    to_json,
-)
+from search.config import SearchConfig, from_json, to_json
 from search.errors import UserError
-from search.evaluate import TrainingConfig
 from search.evolve import layout_of
 from search.user_code import run_file
 
-_KINDS = {
-    kind.__name__: kind
-    for kind in (
-        SearchConfig,
-        EvolutionConfig,
-        FunnelStage,
-        MutationWeights,
-        TrainingConfig,
-        VerdictConfig,
-    )
-}
+T = TypeVar("T")
+
 _UNKNOWN_KEY = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
-_EXAMPLE = "CONFIG = SearchConfig(...), with `from search.config import SearchConfig`"
 
 
 def load(path: str | Path) -> SearchConfig:
@@ -44,25 +27,57 @@ def load(path: str | Path) -> SearchConfig:
     Raises:
       UserError: there is no such file, it fails, or its `CONFIG` cannot be used.
     """
+    return checked(taken(path, SearchConfig, "campaign"), str(path))
+
+
+def taken(path: str | Path, kind: type[T], noun: str) -> T:
+    """Run a file, which is the user's own code, and take its `CONFIG`.
+
+    Args:
+      path: the file.
+      kind: what its `CONFIG` must be, a dataclass.
+      noun: what it configures.
+
+    Raises:
+      UserError: there is no such file, it fails, or its `CONFIG` is something else.
+    """
     path = Path(path)
+    example = f"CONFIG = {kind.__name__}(...), with `from {kind.__module__} import {kind.__name__}`"
     if not path.is_file():
-        raise UserError(f"there is no campaign file {path}; write one that says {_EXAMPLE}")
+        raise UserError(f"there is no {noun} file {path}; write one that says {example}")
     try:
         module = run_file(path)
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{_place(path, error)}: {_what(error)}") from None
+        raise UserError(f"{_place(path, error)}: {_what(error, kind)}") from None
     if not hasattr(module, "CONFIG"):
         near = difflib.get_close_matches("CONFIG", vars(module), n=1)
         found = f" (but {near[0]!r})" if near else ""
-        raise UserError(f"{path} has no CONFIG{found}; it must say {_EXAMPLE}")
+        raise UserError(f"{path} has no CONFIG{found}; it must say {example}")
     found = module.CONFIG
-    if not isinstance(found, SearchConfig):
+    if not isinstance(found, kind):
         raise UserError(
-            f"CONFIG in {path} is a {type(found).__name__}; it must be a SearchConfig: {_EXAMPLE}"
+            f"CONFIG in {path} is a {type(found).__name__}; it must be a {kind.__name__}: {example}"
         )
-    return checked(found, str(path))
+    return found
+
+
+def changed(config: T, **changes: Any) -> T:
+    """A configuration with what was given on the command line in place of its own.
+
+    Args:
+      config: a dataclass.
+      changes: by field; None leaves it.
+
+    Raises:
+      UserError: it cannot be run so.
+    """
+    given = {key: value for key, value in changes.items() if value is not None}
+    try:
+        return dataclasses.replace(config, **given)  # type: ignore[type-var]
+    except ValueError as error:
+        raise UserError(f"--{error}") from None
 
 
 def checked(config: SearchConfig, where: str) -> SearchConfig:
@@ -106,16 +121,28 @@ def _place(path: Path, error: BaseException) -> str:
     return f"{path}:{lines[-1]}" if lines else str(path)
 
 
-def _what(error: BaseException) -> str:
+def _what(error: BaseException, kind: type) -> str:
+    """What went wrong in a file that makes a `kind`."""
     unknown = _UNKNOWN_KEY.search(str(error))
-    if isinstance(error, TypeError) and unknown and unknown[1] in _KINDS:
-        kind, key = unknown.groups()
-        names = [field.name for field in dataclasses.fields(_KINDS[kind])]
+    kinds = {part.__name__: part for part in _parts(kind)}
+    if isinstance(error, TypeError) and unknown and unknown[1] in kinds:
+        name, key = unknown.groups()
+        names = [field.name for field in dataclasses.fields(kinds[name])]
         near = difflib.get_close_matches(key, names, n=1)
         advice = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
-        return f"{kind} has no key {key!r}; {advice}"
+        return f"{name} has no key {key!r}; {advice}"
     if isinstance(error, SyntaxError):
         return f"not valid Python: {error.msg}"
     if isinstance(error, (ValueError, KeyError)):
         return message(error)
     return f"{type(error).__name__}: {message(error)}"
+
+
+def _parts(kind: Any) -> Iterator[Any]:
+    """The dataclasses that a configuration is made of, itself among them."""
+    if dataclasses.is_dataclass(kind):
+        yield kind
+        for hint in typing.get_type_hints(kind).values():
+            yield from _parts(hint)
+    for argument in typing.get_args(kind):
+        yield from _parts(argument)

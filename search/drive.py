@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,13 +33,7 @@ class Where(NamedTuple):
 
 def run(config: Path, out: Path, where: Where, *, seed: int | None, rounds: int | None) -> int:
     """Start a campaign; the exit code."""
-    loaded = config_file.load(config)
-    given = {"seed": seed, "rounds": rounds}
-    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    try:
-        loaded = replace(loaded, **changes)
-    except ValueError as error:
-        raise config_file.UserError(f"--{error}") from None
+    loaded = config_file.changed(config_file.load(config), seed=seed, rounds=rounds)
     with closing(Store.create(out, loaded)) as store:
         write_whole(out / CONFIG, to_json(loaded) + "\n")
         return _drive(store, where)

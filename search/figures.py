@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
 WIDTH, DPI = 7.2, 200
@@ -89,6 +89,43 @@ def dress(axes: Axes, theme: Theme) -> None:
     axes.yaxis.label.set(color=theme.ink, fontsize=9)
     axes.grid(axis="y", color=theme.grid, linewidth=0.7)
     axes.set_axisbelow(True)
+
+
+def rates(
+    theme: Theme, seconds: np.ndarray, rows: Sequence[tuple[str, np.ndarray, str]], spent: str
+) -> bytes:
+    """What was done a second, over time: a plot below the other for each kind of thing.
+
+    Args:
+      theme: the colours.
+      seconds: float64 (n,), how long each stretch of time was.
+      rows: what was done, its rate in each stretch, a colour.
+      spent: what the time was spent in.
+    """
+    figure = blank(theme, 1.8 * len(rows))
+    every = [figure.add_subplot(len(rows), 1, i + 1) for i in range(len(rows))]
+    ends = np.cumsum(seconds)
+    unit, scale = _time_unit(ends[-1])
+    edges = np.concatenate([[0.0], ends]) / scale
+    for axes, (name, rate, colour) in zip(every, rows, strict=True):
+        dress(axes, theme)
+        axes.stairs(rate, edges, color=colour, linewidth=1.6)
+        axes.stairs(rate, edges, color=colour, fill=True, alpha=0.12)
+        axes.set_ylim(0, 1.15 * rate.max() if rate.max() else 1)
+        axes.set_xlim(0, edges[-1])
+        axes.set_ylabel(f"{name} a second")
+        axes.yaxis.set_major_formatter(thousands())
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.tick_params(labelbottom=axes is every[-1])
+    every[-1].set_xlabel(f"{unit} in {spent}")
+    figure.align_ylabels(every)
+    return png(figure)
+
+
+def _time_unit(seconds: float) -> tuple[str, float]:
+    if seconds < 300:
+        return "seconds", 1.0
+    return ("minutes", 60.0) if seconds < 3 * 3600 else ("hours", 3600.0)
 
 
 def side_labels(

@@ -1,18 +1,12 @@
-"""What a campaign looks like while it runs: a live panel in a terminal, else plain lines."""
+"""What a campaign looks like while it runs."""
 
-import fcntl
-import os
-import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Console, RenderableType
 from rich.panel import Panel
-from rich.progress_bar import ProgressBar
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -20,12 +14,13 @@ from rich.text import Text
 from search.campaign import Progress
 from search.config import SearchConfig
 from search.evolve import Counts
+from search.exclusive import is_held
 from search.store import Candidate, RoundRecord, Store
+from search.views import Lines, Panels, Talk, a_second, duration, framed, progress, sparkline
 
 RECENT = 10
 """Rounds that rates and the time left are measured over."""
 
-_BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_SECONDS = 60.0
 
 
@@ -58,7 +53,7 @@ class Snapshot:
             done = bool(records) and records[-1].number >= config.rounds
             finished = done and store.note("verdict") is not None
             state = "finished" if finished else "stopped"
-            if _is_driven(store.folder):
+            if is_held(store.folder):
                 state = "finishing" if done else "running"
         return cls(
             store.folder,
@@ -101,24 +96,12 @@ class Snapshot:
         return [*start, *self.baselines]
 
 
-class View(Protocol):
+class View(Talk, Protocol):
     """What shows a campaign to whoever runs it."""
 
     def observe(self, progress: Progress) -> None:
         """A round was committed."""
         ...
-
-    def say(self, text: str) -> None:
-        """Something is worth telling."""
-        ...
-
-    def stopping(self) -> None:
-        """The campaign stops after this round; called from a signal handler."""
-        ...
-
-    def __enter__(self) -> "View": ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 def view(store: Store) -> View:
@@ -127,10 +110,11 @@ def view(store: Store) -> View:
     return LivePanel(store, console) if console.is_terminal else PlainLines(store)
 
 
-class PlainLines:
-    """One line every few rounds, for logs and pipes."""
+class PlainLines(Lines):
+    """One line every few rounds."""
 
     def __init__(self, store: Store):
+        super().__init__("round")
         self._store, self._last = store, -1.0
 
     def observe(self, progress: Progress) -> None:
@@ -140,56 +124,20 @@ class PlainLines:
         late = time.monotonic() - self._last > _PLAIN_SECONDS
         if self._last < 0 or late or number % every == 0 or number == rounds:
             self._last = time.monotonic()
-            print(plain_line(Snapshot.of(self._store, "running")), flush=True)
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        print(text, flush=True)
-
-    def stopping(self) -> None:
-        """Print a line; not by `print`, which the signal may have interrupted."""
-        os.write(sys.stderr.fileno(), b"stopping after this round; once more to stop at once\n")
-
-    def __enter__(self) -> "PlainLines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
+            self.say(plain_line(Snapshot.of(self._store, "running")))
 
 
-class LivePanel:
-    """The panel, redrawn after every round, and messages above it."""
+class LivePanel(Panels):
+    """The panel, redrawn after every round."""
 
     def __init__(self, store: Store, console: Console):
-        self._store, self._console = store, console
-        self._shot = Snapshot.of(store, "starting")
-        self._live = Live(panel(self._shot), console=console, refresh_per_second=2)
+        super().__init__(Snapshot.of(store, "starting"), panel, console, "round")
+        self._store = store
 
     def observe(self, progress: Progress) -> None:
         """Redraw the panel."""
         done = progress.record.number >= progress.config.rounds
-        self._show(Snapshot.of(self._store, "finishing" if done else "running"))
-
-    def say(self, text: str) -> None:
-        """Print a line above the panel."""
-        self._console.print(text, highlight=False, markup=False)
-
-    def stopping(self) -> None:
-        """Say so in the panel."""
-        self._show(replace(self._shot, state="stopping after this round; once more: at once"))
-
-    def _show(self, shot: Snapshot) -> None:
-        self._shot = shot
-        self._live.update(panel(shot))
-
-    def __enter__(self) -> "LivePanel":
-        self._live.__enter__()
-        return self
-
-    def __exit__(self, *arguments: object) -> None:
-        ended = arguments[0] is None and self._shot.state == "finishing"
-        self._show(replace(self._shot, state="finished" if ended else "stopped"))
-        self._live.__exit__(*arguments)  # type: ignore[arg-type]
+        self.show(Snapshot.of(self._store, "finishing" if done else "running"))
 
 
 # ---------------------------------------------------------------- drawing
@@ -203,8 +151,8 @@ def plain_line(shot: Snapshot) -> str:
         against = ", ".join(f"{name} {value:.4f}" for name, value in shot.references())
         parts.append(f"best {shot.best.fitness:.4f} ({against})")
     if shot.round:
-        parts.append(f"{_a_second(counts.generated, seconds)} programs/s")
-        parts.append(f"{_a_second(counts.trainings, seconds)} trainings/s")
+        parts.append(f"{a_second(counts.generated, seconds)} programs/s")
+        parts.append(f"{a_second(counts.trainings, seconds)} trainings/s")
         parts.append(f"{_percent(shot.total.duplicates, shot.total.generated)} duplicates")
     if shot.seconds_left:
         parts.append(f"{duration(shot.seconds_left)} left")
@@ -212,8 +160,10 @@ def plain_line(shot: Snapshot) -> str:
 
 
 def panel(shot: Snapshot) -> Panel:
-    """The campaign as a panel, made for 80 columns."""
-    parts: list[RenderableType] = [_progress(shot)]
+    """The campaign as a panel."""
+    rounds = shot.config.rounds
+    label = f"round {shot.round} of {rounds}"
+    parts: list[RenderableType] = [progress(label, shot.round, rounds, shot.seconds_left)]
     if shot.best:
         parts += [Text(), _fitness(shot, shot.best)]
     if shot.round:
@@ -223,30 +173,7 @@ def panel(shot: Snapshot) -> Panel:
         parts += [Text(), Text.assemble(("best rule", "bold"), (f"  {found}", "dim"))]
         text = shot.best.rule.rstrip()
         parts.append(Syntax(text, "python", theme="ansi_dark", background_color="default"))
-    style = {"stopped": "yellow", "finished": "cyan"}.get(shot.state, "green")
-    return Panel(
-        Group(*parts),
-        title=Text.assemble(("metaopt", "bold"), f"  {shot.folder}"),
-        title_align="left",
-        subtitle=Text(shot.state, style=style),
-        subtitle_align="right",
-        border_style="dim",
-        padding=(0, 1),
-        width=80,
-    )
-
-
-def _progress(shot: Snapshot) -> Table:
-    left = shot.seconds_left
-    text = f"{duration(left)} left" if left else ""
-    row = Table.grid(expand=True, padding=(0, 1))
-    row.add_column(no_wrap=True)
-    row.add_column(ratio=1)
-    row.add_column(no_wrap=True, justify="right")
-    rounds = shot.config.rounds
-    bar = ProgressBar(total=rounds, completed=shot.round, complete_style="green")
-    row.add_row(f"round {shot.round} of {rounds}", bar, text)
-    return row
+    return framed(shot.folder, shot.state, parts)
 
 
 def _fitness(shot: Snapshot, best: Candidate) -> Table:
@@ -281,7 +208,7 @@ def _numbers(shot: Snapshot) -> Table:
     left = (("programs", counts.generated), ("candidates", counts.evaluated))
     left += (("trainings", counts.trainings),)
     rows = [
-        (name, f"{_a_second(value, seconds)}/s", names[i], names[i + 2] if i < 2 else "")
+        (name, f"{a_second(value, seconds)}/s", names[i], names[i + 2] if i < 2 else "")
         for i, (name, value) in enumerate(left)
     ]
     for name, rate, first, second in rows[:2]:
@@ -300,43 +227,5 @@ def _numbers(shot: Snapshot) -> Table:
     return table
 
 
-def sparkline(values: Sequence[float], width: int) -> str:
-    """Values as a row of bars, the last of each stretch where there are more than fit."""
-    if not values:
-        return ""
-    count = min(width, len(values))
-    shown = [values[(i + 1) * len(values) // count - 1] for i in range(count)]
-    low, high = min(shown), max(shown)
-    if high == low:
-        return _BARS[0] * count
-    return "".join(_BARS[round((v - low) / (high - low) * (len(_BARS) - 1))] for v in shown)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 0:42, 12:05, 3:20:00."""
-    whole = round(seconds)
-    hours, rest = divmod(whole, 3600)
-    minutes, rest = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _a_second(count: int, seconds: float) -> str:
-    rate = count / seconds if seconds else 0.0
-    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
-
-
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
-
-
-def _is_driven(folder: Path) -> bool:
-    """Whether a driver holds the campaign."""
-    try:
-        with open(folder / "driver.lock") as handle:
-            # Shared, so that two who look do not take each other for a driver.
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False

@@ -32,7 +32,7 @@ def page(report: Report) -> str:
         _throughput(report),
         _funnel(report),
         _fame(report),
-        _configuration(report),
+        configuration(report.config),
     ]
     return document(f"{report.title} · metaopt campaign", STYLE, _head(report), *sections)
 
@@ -246,10 +246,11 @@ def _rule_cell(rule: str) -> str:
     )
 
 
-def _configuration(report: Report) -> str:
+def configuration(config: Any) -> str:
+    """A configuration, a dataclass, as a table."""
     rows = [
         (f"<code>{text(key)}</code>", _value(value))
-        for key, value in _flat(dataclasses.asdict(report.config))
+        for key, value in _flat(dataclasses.asdict(config))
     ]
     return section("Configuration", table(("key", "value"), rows, ()))
 

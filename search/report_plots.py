@@ -3,12 +3,10 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from search.evolve import Counts
-from search.figures import Theme, blank, dress, png, side_labels, single, thousands
+from search.figures import Theme, png, rates, side_labels, single, thousands
 from search.store import RoundRecord
 
 _BARS = 60
@@ -87,29 +85,17 @@ def fates(theme: Theme, records: Sequence[RoundRecord]) -> bytes:
 
 def throughput(theme: Theme, records: Sequence[RoundRecord]) -> bytes:
     """Programs generated and trainings a second, over the time spent in rounds."""
-    figure, upper, lower = _figure_of_two(theme)
     bins = _bins(records)
     seconds = np.array([spent for _, _, spent in bins])
-    ends = np.cumsum(seconds)
-    unit, scale = _time_unit(ends[-1])
-    edges = np.concatenate([[0.0], ends]) / scale
-    kinds: tuple[tuple[Axes, str, Callable[[Counts], int], str], ...] = (
-        (upper, "programs", lambda c: c.generated, theme.best),
-        (lower, "trainings", lambda c: c.trainings, theme.lines[1]),
+
+    def rate(of: Callable[[Counts], int]) -> np.ndarray:
+        return np.array([of(counts) for _, counts, _ in bins]) / np.maximum(seconds, 1e-9)
+
+    rows = (
+        ("programs", rate(lambda c: c.generated), theme.best),
+        ("trainings", rate(lambda c: c.trainings), theme.lines[1]),
     )
-    for axes, name, of, colour in kinds:
-        rate = np.array([of(counts) for _, counts, _ in bins]) / np.maximum(seconds, 1e-9)
-        axes.stairs(rate, edges, color=colour, linewidth=1.6)
-        axes.stairs(rate, edges, color=colour, fill=True, alpha=0.12)
-        axes.set_ylim(0, 1.15 * rate.max() if rate.max() else 1)
-        axes.set_xlim(0, edges[-1])
-        axes.set_ylabel(f"{name} a second")
-        axes.yaxis.set_major_formatter(thousands())
-        axes.yaxis.set_major_locator(MaxNLocator(4))
-    upper.tick_params(labelbottom=False)
-    lower.set_xlabel(f"{unit} in rounds")
-    figure.align_ylabels([upper, lower])
-    return png(figure)
+    return rates(theme, seconds, rows, "rounds")
 
 
 def fate_counts(counts: Counts) -> tuple[int, ...]:
@@ -144,18 +130,3 @@ def _bins(records: Sequence[RoundRecord]) -> list[tuple[tuple[int, int], Counts,
         )
         for group in groups
     ]
-
-
-def _time_unit(seconds: float) -> tuple[str, float]:
-    if seconds < 300:
-        return "seconds", 1.0
-    return ("minutes", 60.0) if seconds < 3 * 3600 else ("hours", 3600.0)
-
-
-def _figure_of_two(theme: Theme) -> tuple[Figure, Axes, Axes]:
-    figure = blank(theme, 3.6)
-    upper = figure.add_subplot(2, 1, 1)
-    lower = figure.add_subplot(2, 1, 2)
-    for axes in (upper, lower):
-        dress(axes, theme)
-    return figure, upper, lower

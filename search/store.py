@@ -1,33 +1,24 @@
-"""The campaign store: one SQLite file in the campaign's folder.
+"""The campaign store: every round of a campaign, committed whole or not at all."""
 
-A round commits whole or not at all, so the file always holds the campaign as it was after some
-round, and resuming means starting from there. Readers never block the writer (WAL).
-"""
-
-import contextlib
 import io
 import json
-import os
-import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from metaopt.rules.genome import Genome
-from search.config import SearchConfig, from_json, to_json
+from search.config import SearchConfig
+from search.database import Database
 from search.evolve import ROOT, Candidates, Counts
-from search.exclusive import exclusive
 from search.population import Island
 
 FILENAME = "campaign.sqlite"
-FORMAT = 1
 
 _SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE rounds (
   number INTEGER PRIMARY KEY, committed_at REAL NOT NULL, seconds REAL NOT NULL,
   best REAL NOT NULL, counts TEXT NOT NULL);
@@ -82,12 +73,12 @@ class RoundRecord(NamedTuple):
     counts: Counts
 
 
-class Store:
+class Store(Database[SearchConfig]):
     """An open campaign."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection):
-        self.folder = folder
-        self._connection = connection
+    filename, format, schema = FILENAME, 1, _SCHEMA
+    kind, noun, command = SearchConfig, "campaign", "metaopt search"
+    error = CampaignError
 
     @classmethod
     def create(cls, folder: str | Path, config: SearchConfig) -> "Store":
@@ -96,96 +87,9 @@ class Store:
         Raises:
           CampaignError: there is a campaign already, or the folder cannot be written.
         """
-        folder = Path(folder)
-        path = folder / FILENAME
         training = replace(config.training, engine=config.training.resolved_engine())
-        config = replace(config, training=training)  # the engine stays, wherever it goes on
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CampaignError(f"cannot make the folder {folder}: {error.strerror}") from None
-        if path.exists():
-            raise CampaignError(
-                f"{folder} holds a campaign already; go on with `metaopt search resume {folder}`, "
-                "or choose another folder"
-            )
-        with _clear_errors(path):
-            scratch = folder / f"{FILENAME}.{os.getpid()}"
-            scratch.unlink(missing_ok=True)
-            connection = sqlite3.connect(scratch)
-            connection.executescript(_SCHEMA)
-            connection.execute(
-                "INSERT INTO meta VALUES ('format', ?), ('config', ?)",
-                (json.dumps(FORMAT), to_json(config)),
-            )
-            connection.commit()
-            connection.close()
-            os.link(scratch, path)  # the campaign exists from here on, and whole
-            scratch.unlink()
-        return cls.open(folder)
-
-    @classmethod
-    def open(cls, folder: str | Path) -> "Store":
-        """Open the campaign in a folder.
-
-        Raises:
-          CampaignError: there is none, or its file is damaged or of another version.
-        """
-        folder = Path(folder)
-        path = folder / FILENAME
-        if not path.exists():
-            raise CampaignError(
-                f"there is no campaign in {folder}; start one with "
-                f"`metaopt search run CONFIG.py --out {folder}`"
-            )
-        with _clear_errors(path):
-            connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            store = cls(folder, connection)
-            tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
-            if ("meta",) not in tables:
-                connection.close()
-                raise CampaignError(f"{path} is not a campaign; choose another folder")
-            found = store.note("format")
-        if found != FORMAT:
-            raise CampaignError(f"{path} has format {found}; this version reads {FORMAT}")
-        return store
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the campaign for one driver; the lock ends with the process, however it ends.
-
-        Raises:
-          CampaignError: another driver runs it.
-        """
-        running = CampaignError(
-            f"the campaign in {self.folder} is running in another process; see it with "
-            f"`metaopt search status {self.folder}`"
-        )
-        with exclusive(self.folder, running):
-            yield
-
-    def config(self) -> SearchConfig:
-        """The configuration that the campaign was started with."""
-        row = self._connection.execute("SELECT value FROM meta WHERE key = 'config'").fetchone()
-        return from_json(SearchConfig, row[0])
-
-    def note(self, key: str) -> Any:
-        """A JSON value kept with the campaign; None if there is none."""
-        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
-
-    def set_note(self, key: str, value: Any) -> None:
-        """Keep a JSON value with the campaign."""
-        with _clear_errors(self.folder / FILENAME):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value))
-            )
+        # The engine stays, wherever it goes on.
+        return super().create(folder, replace(config, training=training))
 
     def commit(
         self,
@@ -205,32 +109,24 @@ class Store:
         Raises:
           CampaignError: the disk is full, or the file cannot be written.
         """
-        connection = self._connection
-        with _clear_errors(self.folder / FILENAME):
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                for i, (state, found) in enumerate(zip(islands, candidates, strict=True)):
-                    connection.execute(
-                        "INSERT OR REPLACE INTO islands VALUES (?, ?)", (i, _to_bytes(state))
-                    )
-                    columns = (column.tolist() for column in found[:-1])
-                    connection.executemany(
-                        "INSERT INTO candidates (print, parent, kind, fitness, rate, status, rule, "
-                        f"round, island) VALUES (?, ?, ?, ?, ?, ?, ?, {number}, {i}) "
-                        "ON CONFLICT (print) DO NOTHING",
-                        zip(*columns, found.rules, strict=True),
-                    )
-                (best,) = connection.execute("SELECT MAX(fitness) FROM candidates").fetchone()
-                record = RoundRecord(number, time.time(), seconds, best, counts)
+        with self._transaction() as connection:
+            for i, (state, found) in enumerate(zip(islands, candidates, strict=True)):
                 connection.execute(
-                    "INSERT INTO rounds VALUES (?, ?, ?, ?, ?)",
-                    (*record[:4], json.dumps(counts._asdict())),
+                    "INSERT OR REPLACE INTO islands VALUES (?, ?)", (i, _to_bytes(state))
                 )
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
+                columns = (column.tolist() for column in found[:-1])
+                connection.executemany(
+                    "INSERT INTO candidates (print, parent, kind, fitness, rate, status, rule, "
+                    f"round, island) VALUES (?, ?, ?, ?, ?, ?, ?, {number}, {i}) "
+                    "ON CONFLICT (print) DO NOTHING",
+                    zip(*columns, found.rules, strict=True),
+                )
+            (best,) = connection.execute("SELECT MAX(fitness) FROM candidates").fetchone()
+            record = RoundRecord(number, time.time(), seconds, best, counts)
+            connection.execute(
+                "INSERT INTO rounds VALUES (?, ?, ?, ?, ?)",
+                (*record[:4], json.dumps(counts._asdict())),
+            )
         return record
 
     def rounds(self) -> list[RoundRecord]:
@@ -284,29 +180,6 @@ class Store:
             "WHERE before IS NULL OR fitness > before ORDER BY ordinal"
         ).fetchall()
         return [Candidate(*row[:-1]) for row in rows]
-
-
-@contextlib.contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    """Say what went wrong with the file, and what to do."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "full" in str(error):
-            raise CampaignError(
-                f"no space left for {path}; the last committed round is safe. Free some space, "
-                f"then `metaopt search resume {path.parent}`"
-            ) from None
-        raise CampaignError(f"cannot write {path}: {error}") from None
-    except sqlite3.IntegrityError as error:
-        raise CampaignError(
-            f"a result cannot be recorded in {path}: {error}. This is a bug; please report it. The "
-            f"last committed round is safe: `metaopt search resume {path.parent}`"
-        ) from None
-    except sqlite3.DatabaseError as error:
-        raise CampaignError(f"{path} is not a campaign, or is damaged: {error}") from None
-    except OSError as error:
-        raise CampaignError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _to_bytes(island: Island) -> bytes:

@@ -16,9 +16,9 @@ class Run:
     Attributes:
       suite: suite of tasks, such as held_out; its newest version, unless one is named.
       optimizers: separated by commas: names (adamw, lion, momentum, ...), rule files, campaigns'
-        folders, Python files that export wrote.
+        folders, weights of learned optimizers (*.safetensors), Python files that export wrote.
       out: folder for the benchmark, made if need be.
-      trials: settings that each optimizer may try on each task.
+      trials: settings that each optimizer may try on each task; learned ones have a single one.
       seeds: trainings a trial.
       first_seed: the first seed.
       lengths: separated by commas: factors of each task's standard number of steps.

@@ -17,7 +17,8 @@ class BenchConfig:
     Attributes:
       suite: name of the suite, with its version.
       optimizers: what `contenders.find` is given for each; no two of the same name.
-      trials: settings of its hyperparameters that each optimizer may try, on each task anew.
+      trials: settings of its hyperparameters that each optimizer may try, on each task anew; one
+        that has none is tried once.
       seeds: trainings a trial; a trial is judged by their mean.
       first_seed: the first of the seeds, which are consecutive.
       lengths: factors of each task's standard number of steps.

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import optax
@@ -13,6 +13,8 @@ import optax
 import metaopt
 from metaopt.baselines import BASELINES
 from metaopt.baselines.baseline import DECADES, Range, tuned
+from metaopt.learned import released
+from metaopt.learned.checkpoint import CheckpointError
 from metaopt.loading import RULE_SUFFIX
 from search.errors import UserError
 from search.user_code import run_file
@@ -29,20 +31,22 @@ class Contender:
     Attributes:
       name: how tables call it.
       build: its factory.
-      space: ranges of hyperparameters, `learning_rate` first.
-      timed: whether its factory takes `num_steps`, the length of the training, an int.
+      space: ranges of hyperparameters, `learning_rate` first; empty: it takes none, and no learning
+        rate either.
+      timed: whether its factory takes `num_steps`, the length of the training: not at all, as an
+        int, or as a number that may be traced.
     """
 
     name: str
     build: Factory
     space: Mapping[str, Range]
-    timed: bool = False
+    timed: Literal["no", "int", "traced"] = "no"
 
     def optimizer(
-        self, learning_rate: optax.ScalarOrSchedule, num_steps: int | None, **others: Any
+        self, learning_rate: optax.ScalarOrSchedule, num_steps: Any, **others: Any
     ) -> optax.GradientTransformationExtraArgs:
         """The optimizer for a training of `num_steps`, which may be None unless it is timed."""
-        if self.timed:
+        if self.timed != "no":
             others["num_steps"] = num_steps
         return optax.with_extra_args_support(self.build(learning_rate, **others))
 
@@ -51,18 +55,24 @@ def find(text: str) -> Contender:
     """An optimizer by what a person wrote.
 
     Args:
-      text: the id of a baseline; the name of a rule, a rule file or a campaign's folder; or a
-        Python file that defines a function of the file's name, as exported rules do. A name that
-        is a baseline's and a rule's is the baseline.
+      text: the id of a baseline; the name of a rule, a rule file or a campaign's folder; the name
+        or the weights (`*.safetensors`) of a learned optimizer; or a Python file that defines a
+        function of the file's name, as exported rules do. A name that is a baseline's and a
+        rule's is the baseline.
 
     Raises:
       UserError: there is no such optimizer, or its file cannot be used.
     """
     if text in BASELINES:
         row = BASELINES[text]
-        return Contender(row.id, row.optimizer, row.tuning, timed="num_steps" in row.needs)
+        return Contender(
+            row.id, row.optimizer, row.tuning, timed="int" if "num_steps" in row.needs else "no"
+        )
     if text.endswith(".py"):
         return _from_python(Path(text))
+    weights = released.find(text)
+    if weights is not None:
+        return _learned(weights)
     try:
         _, rate = metaopt.find(text)
     except (KeyError, FileNotFoundError) as error:
@@ -72,6 +82,23 @@ def find(text: str) -> Contender:
         return metaopt.load(text, learning_rate=learning_rate, **others)
 
     return Contender(_stem(text), build, tuned(_highest(rate or 0.01)))
+
+
+def _learned(path: Path) -> Contender:
+    """A learned optimizer, which there is nothing to tune of."""
+    try:
+        learned, theta = released.read(path)
+    except (CheckpointError, FileNotFoundError) as error:
+        raise UserError(str(error)) from None
+
+    def build(
+        learning_rate: optax.ScalarOrSchedule, num_steps: Any = None
+    ) -> optax.GradientTransformation:
+        del learning_rate
+        return learned.bind(theta, num_steps=num_steps)
+
+    timed = "traced" if "num_steps" in learned.needs else "no"
+    return Contender(path.stem, build, {}, timed)
 
 
 def _from_python(path: Path) -> Contender:
@@ -108,12 +135,16 @@ def _stem(text: str) -> str:
 def trials(contender: Contender, count: int, tuning: str) -> dict[str, np.ndarray]:
     """The settings that an optimizer may try, `count` of them: name -> float64 (count,).
 
+    An optimizer without hyperparameters has a single one, and NaN for a learning rate.
+
     Args:
       contender: the optimizer.
       count: the budget.
       tuning: `grid`, learning rates at equal ratios over their range, and defaults for the rest; or
         `random`, log-uniform draws from the whole space, the same for the same optimizer.
     """
+    if not contender.space:
+        return {"learning_rate": np.array([np.nan])}
     if tuning == "grid":
         low, high = contender.space["learning_rate"]
         return {"learning_rate": np.geomspace(low, high, count)}

@@ -2,12 +2,10 @@
 
 import contextlib
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import jax
@@ -35,6 +33,7 @@ from search.drive import Where
 from search.errors import UserError
 from search.exclusive import exclusive
 from search.live import duration
+from search.machine import cores, keep_compiled, provenance
 from search.stop import Stop
 from tasks.data import cache
 
@@ -114,9 +113,6 @@ def _run(folder: Path, config: BenchConfig, left: list[str], where: Where, stop:
     print(f"measured {len(left)} tasks in {duration(time.monotonic() - began)}", flush=True)
 
 
-_CACHE_BYTES = 2**30
-"""What is kept of compiled programs; the least recently used make room."""
-
 _LONG = ("transformer", "resnet", "vit", "mixer", "rnn", "conv", "gan", "text_mlp", "pinn")
 """Families whose tasks take longest to compile and to train."""
 
@@ -140,30 +136,11 @@ def here(compiled: Path) -> InProcess | Processes:
     Args:
       compiled: a folder that keeps what is compiled, for the next benchmark.
     """
-    cores = len(os.sched_getaffinity(0))
-    keep = partial(_keep_compiled, compiled)
-    if jax.default_backend() != "cpu" and cores > 2:
-        return Processes(min(8, cores // 2), keep)
+    keep = partial(keep_compiled, compiled)
+    if jax.default_backend() != "cpu" and cores() > 2:
+        return Processes(min(8, cores() // 2), keep)
     keep()
-    return InProcess(min(16, cores + 1))
-
-
-def _keep_compiled(folder: Path) -> None:
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_compilation_cache_max_size", _CACHE_BYTES)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-
-
-def provenance() -> dict[str, str]:
-    """On what machine, and with which software."""
-    device = jax.devices()[0]
-    kind = device.device_kind if device.platform != "cpu" else platform.machine()
-    packages = ("jax", "flax", "optax", "numpy")
-    return {
-        "device": f"{kind}, {len(os.sched_getaffinity(0))} CPU cores",
-        "date": time.strftime("%Y-%m-%d"),
-        "software": ", ".join(f"{name} {metadata.version(name)}" for name in packages),
-    }
+    return InProcess(min(16, cores() + 1))
 
 
 @contextlib.contextmanager

@@ -94,22 +94,26 @@ def train(
     Raises:
       Stopped: `stop` said so.
     """
+    parts = _parts(task, groups, len(seeds))
     found = [
         _train(
             task,
-            part,
+            list(part.values()),
             seeds=seeds,
             interval=interval,
             points=points,
             stop=stop,
             unfinished=unfinished and unfinished / f"part_{number}",
         )
-        for number, part in enumerate(_parts(task, groups, len(seeds)))
+        for number, part in enumerate(parts)
     ]
-    joined = [
-        [_joined(parts) for parts in zip(*lengths, strict=True)]
-        for lengths in zip(*(part.lengths for part in found), strict=True)
-    ]
+    joined = []
+    for lengths in zip(*(trained.lengths for trained in found), strict=True):
+        pieces: list[list[Trials]] = [[] for _ in groups]
+        for part, trials in zip(parts, lengths, strict=True):
+            for place, own in zip(part, trials, strict=True):
+                pieces[place].append(own)
+        joined.append([_joined(own) for own in pieces])
     return Trained(found[0].initial_loss, joined)
 
 
@@ -123,7 +127,7 @@ def _train(
     stop: Callable[[], bool],
     unfinished: Path | None,
 ) -> Trained:
-    timed = any(group.contender.timed for group in groups)
+    timed = any(group.contender.timed == "int" for group in groups)
     programs = cache(partial(Program, task, tuple(groups), interval))
     initial_loss, found = np.nan, []
     for length in points:
@@ -305,8 +309,9 @@ class Program:
         course = COURSES[group.schedule]
         rate = scalars["learning_rate"]
         others = {name: value for name, value in scalars.items() if name != "learning_rate"}
+        num_steps = self._num_steps if group.contender.timed == "int" else total
         optimizer = group.contender.optimizer(
-            lambda count: rate * course(count / total), self._num_steps, **others
+            lambda count: rate * course(count / total), num_steps, **others
         )
         if self._task.delay:
             optimizer = optax.chain(delayed(self._task.delay), optimizer)
@@ -339,25 +344,22 @@ def _exact(function: Callable) -> Callable:
     return traced
 
 
-def _parts(task: Task, groups: Sequence[Group], seeds: int) -> list[list[Group]]:
-    """The groups, cut into as few parts as fit in memory; every part has trials of each."""
+def _parts(task: Task, groups: Sequence[Group], seeds: int) -> list[dict[int, Group]]:
+    """The groups by their place, cut into as few parts as fit in memory.
+
+    The first part has trials of each group, the others of those that have enough of them.
+    """
     size = tree_bytes(jax.eval_shape(task.init, jax.random.key(0)))
-    count = sum(group.size for group in groups)
-    needed = max(1, -(-count * seeds * size * 12 // int(_MEMORY)))
-    parts = min(needed, min(group.size for group in groups))
-    cut = [
-        [
-            dict(zip(group.hyperparameters, columns, strict=True))
-            for columns in zip(
-                *(np.array_split(v, parts) for v in group.hyperparameters.values()), strict=True
-            )
-        ]
-        for group in groups
-    ]
-    return [
-        [group._replace(hyperparameters=own[i]) for group, own in zip(groups, cut, strict=True)]
-        for i in range(parts)
-    ]
+    total = sum(group.size for group in groups)
+    needed = max(1, -(-total * seeds * size * 12 // int(_MEMORY)))
+    count = min(needed, max(group.size for group in groups))
+    parts: list[dict[int, Group]] = [{} for _ in range(count)]
+    for place, group in enumerate(groups):
+        for part, own in zip(parts, np.array_split(np.arange(group.size), count), strict=True):
+            if len(own):
+                few = {name: values[own] for name, values in group.hyperparameters.items()}
+                part[place] = group._replace(hyperparameters=few)
+    return parts
 
 
 def _joined(parts: Sequence[Trials]) -> Trials:

@@ -178,8 +178,13 @@ def tolerance(rates: np.ndarray, scores: np.ndarray) -> float:
     Args:
       rates: (T,), learning rates of the trials, in any order, and as often as they may be.
       scores: (T,), means over seeds.
+
+    Returns:
+      NaN if only one rate was tried, of which nothing follows.
     """
     distinct, which = np.unique(np.log10(rates), return_inverse=True)
+    if len(distinct) == 1:
+        return np.nan
     lowest = np.full(len(distinct), np.inf)
     np.minimum.at(lowest, which, scores)
     above = lowest - lowest.min() - NEAR

@@ -1,5 +1,7 @@
 """The parts of a benchmark's page that say how it was made."""
 
+import numpy as np
+
 from search.bench.measures import NEAR
 from search.bench.results import Summary
 from search.bench.statistics import SAMPLES
@@ -20,7 +22,8 @@ def method(summary: Summary) -> str:
         (
             "Budget",
             "On every task and in every setting each optimizer gets the same number of trials, "
-            "each a choice of its hyperparameters, and of seeds. A seed is the same initial "
+            "each a choice of its hyperparameters, and of seeds. A learned optimizer has nothing "
+            "to choose, not even a learning rate: it gets a single trial. A seed is the same initial "
             "parameters and the same batches for everyone, so comparisons are paired. Steps are "
             "compared, not seconds.",
         ),
@@ -85,10 +88,12 @@ def method(summary: Summary) -> str:
 def configuration(summary: Summary) -> str:
     """What was tried, and on what."""
     results = summary.results
-    spaces: dict[str, dict[str, tuple[float, float]]] = {}
+    spaces: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in results.optimizers}
     for (_, _, name), trials in results.trials.items():
-        space = spaces.setdefault(name, {})
+        space = spaces[name]
         for key, values in trials.hyperparameters.items():
+            if np.isnan(values).all():
+                continue
             low, high = space.get(key, (float("inf"), float("-inf")))
             space[key] = min(low, float(values.min())), max(high, float(values.max()))
     rows = [
@@ -96,6 +101,7 @@ def configuration(summary: Summary) -> str:
         for name, space in spaces.items()
         for key, (low, high) in space.items()
     ]
+    rows += [(text(name), "none", "", "") for name, space in spaces.items() if not space]
     facts = [(text(key), text(value)) for key, value in results.provenance.items()]
     return section(
         "Configuration",

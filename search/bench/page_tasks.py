@@ -1,5 +1,6 @@
 """The parts of a benchmark's page that are about single tasks."""
 
+import math
 from collections.abc import Sequence
 
 from search.bench import tables
@@ -90,12 +91,15 @@ def _row(name: str, outcome: Outcome, best: bool) -> tuple[Cell, ...]:
     survived = outcome.diverged < len(outcome.scores)
     spread = f"± {outcome.spread:.2g}" if survived else ""
     velo = f"{'≥ ' if outcome.velo_at_least else ''}{_factor(outcome.velo_speedup)}"
-    rate = f"{outcome.hyperparameters['learning_rate']:.3g}"
+    rate = outcome.hyperparameters["learning_rate"]
     return (
         Cell(name),
         Cell(f"{outcome.test:.4g}" if survived else "–", spread, best),
         Cell(f"{outcome.score:.3f}"),
-        Cell(rate, ", ".join(filter(None, ("at the edge" * outcome.at_edge, others)))),
+        Cell(
+            "none" if math.isnan(rate) else f"{rate:.3g}",
+            ", ".join(filter(None, ("at the edge" * outcome.at_edge, others))),
+        ),
         Cell(f"{outcome.diverged_all} of {outcome.trainings}"),
         Cell(_factor(outcome.speedup)),
         Cell(velo),

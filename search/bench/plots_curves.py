@@ -106,7 +106,10 @@ def _steps_axis(axes: Axes, end: int) -> None:
 
 
 def sensitivity(theme: Theme, summary: Summary, setting: Setting) -> bytes:
-    """Score over learning rate, for each family the mean over its tasks; dots mark the best."""
+    """Score over learning rate, for each family the mean over its tasks; dots mark the best.
+
+    An optimizer with a single trial is a level line: nothing is known of its sensitivity.
+    """
     results = summary.results
     families: dict[str, list[str]] = {}
     for task in compared_tasks(results, setting):
@@ -114,8 +117,8 @@ def sensitivity(theme: Theme, summary: Summary, setting: Setting) -> bytes:
     everything = [
         trials.hyperparameters["learning_rate"]
         for (_, where, _), trials in results.trials.items()
-        if where == setting
-    ]
+        if where == setting and len(trials.test) > 1
+    ] or [np.ones(1)]
     low, high = min(map(np.min, everything)), max(map(np.max, everything))
 
     def draw(axes: Axes, family: str) -> None:
@@ -125,6 +128,10 @@ def sensitivity(theme: Theme, summary: Summary, setting: Setting) -> bytes:
                 _valley(results.trials[task, setting, name], results.tasks[task].trivial_loss)
                 for task in families[family]
             ]
+            if all(len(scores) == 1 for _, scores in curves):
+                level = np.mean([scores for _, scores in curves])
+                axes.axhline(level, linestyle=line, color=colour, linewidth=1.15)
+                continue
             rates = np.unique(np.concatenate([own for own, _ in curves]))
             score = np.mean(
                 [np.interp(np.log(rates), np.log(own), scores) for own, scores in curves], axis=0

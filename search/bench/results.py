@@ -175,7 +175,7 @@ class Standing(NamedTuple):
       wins: tasks where it has the lowest score, shared or not, if that is below 1.
       diverged: trainings that diverged, of `trainings`.
       trainings: how many trainings there were.
-      tolerance: median over tasks, in decades.
+      tolerance: median over tasks, in decades; NaN if only one rate was tried.
       at_edge: tasks whose best learning rate is at the edge of those tried.
     """
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 import tasks
+from metaopt.learned import checkpoint
 from search.bench.config import BenchConfig
 from search.bench.contenders import find
 from search.bench.results import Cost, Facts, Results, Setting, Trials
@@ -61,6 +62,8 @@ def _copied(folder: Path, text: str) -> str:
     copy = folder / OPTIMIZERS / source.name
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, copy)
+    if source.suffix == checkpoint.SUFFIX:  # weights are nothing without their card
+        shutil.copyfile(source.with_suffix(".json"), copy.with_suffix(".json"))
     return f"{OPTIMIZERS}/{source.name}"
 
 

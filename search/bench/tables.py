@@ -19,7 +19,7 @@ KEY = (
     "predictor, at most 1; less is better. Speed-up: how many times fewer steps than the reference "
     "for the same validation loss, geometric mean. Wins: tasks where it has the lowest score. "
     "Diverged: share of all trainings. Tolerance: decades of learning rate that lose less than "
-    "0.05 of score, median. At edge: tasks whose best learning rate is the lowest or highest "
+    "0.05 of score, median; – where only one was tried. At edge: tasks whose best learning rate is the lowest or highest "
     "tried. Step time: of one update without the gradient, over that of optax.adamw. State: bytes "
     "over those of the parameters. In parentheses or below: 95 % confidence intervals."
 )
@@ -289,9 +289,12 @@ def _estimates(estimates: Sequence[Interval], digits: int, *, highest: bool = Fa
 
 
 def _marked(values: Sequence[float], form: str, *, highest: bool) -> list[Cell]:
-    best = _extreme(values, highest)
-    return [Cell(form.format(value), best=value == best) for value in values]
+    best = _extreme([value for value in values if math.isfinite(value)], highest)
+    return [
+        Cell(form.format(value) if math.isfinite(value) else "–", best=value == best)
+        for value in values
+    ]
 
 
 def _extreme(values: Iterable[float], highest: bool) -> float:
-    return max(values) if highest else min(values)
+    return max(values, default=math.nan) if highest else min(values, default=math.nan)

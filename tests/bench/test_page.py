@@ -1,41 +1,14 @@
 """The page of a benchmark."""
 
-import re
 from collections import defaultdict
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
+from pages import Page
 from summaries import SETTINGS, results, summarize, summary
 
 from search.bench import tables
 from search.bench.page import page
-
-VOID = {"meta", "img", "source", "br", "hr", "wbr"}
-
-
-class Parsed(HTMLParser):
-    """Checks that tags nest, and collects text, tags and attributes."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.text, self.attributes, self.tags = [], "", [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        # Spaces that lines do not break at are spaces to a reader.
-        self.text += data.replace("\xa0", " ")
 
 
 def drawn():
@@ -45,7 +18,7 @@ def drawn():
 
 @pytest.fixture(scope="module")
 def whole():
-    return Parsed(page(summary(), drawn()))
+    return Page(page(summary(), drawn()))
 
 
 def test_the_head_says_what_was_compared(whole):
@@ -102,7 +75,7 @@ def test_how_it_was_measured(whole):
 def test_later_settings_are_folded(whole):
     assert "Settings" in whole.text
     assert whole.attributes.count(("class", "setting")) == 1
-    alone = Parsed(page(summarize(results(count=3, settings=SETTINGS[:1])), drawn()))
+    alone = Page(page(summarize(results(count=3, settings=SETTINGS[:1])), drawn()))
     assert ("id", "settings") not in alone.attributes
     assert ("class", "setting") not in alone.attributes
 
@@ -117,26 +90,19 @@ def test_every_figure_is_shown_once_in_both_themes():
 
 
 def test_the_page_needs_nothing_else(whole):
-    text = page(summary(), drawn())
-    assert "script" not in whole.tags
-    assert "link" not in whole.tags
-    for name, value in whole.attributes:
-        if name in ("src", "srcset", "href"):
-            assert value.startswith("data:image/png;base64,")
-    assert "@import" not in text
-    assert not re.search(r"url\(", text)
-    assert text == page(summary(), drawn())
+    whole.assert_needs_nothing_else()
+    assert whole.source == page(summary(), drawn())
 
 
 def test_names_are_escaped():
     names = ("adamw", "a<b>&c")
     text = page(summarize(results(count=3, optimizers=names)), drawn())
     assert "a<b>" not in text
-    assert "a<b>&c" in Parsed(text).text
+    assert "a<b>&c" in Page(text).text
 
 
 def test_one_optimizer_has_no_one_to_compare_with():
-    text = Parsed(page(summarize(results(count=3, optimizers=("adamw",))), drawn())).text
+    text = Page(page(summarize(results(count=3, optimizers=("adamw",))), drawn())).text
     assert "there is nothing to compare it with" in text
     assert "Who is better" not in text
 
@@ -145,11 +111,11 @@ def test_unfinished_benchmarks_have_a_page():
     some = results(count=3, settings=SETTINGS[:1])
     first = next(iter(some.tasks))
     trials = {key: value for key, value in some.trials.items() if key[::2] != (first, "sgd")}
-    text = Parsed(page(summarize(replace(some, trials=trials)), drawn())).text
+    text = Page(page(summarize(replace(some, trials=trials)), drawn())).text
     assert "On 2 tasks" in text
     assert "Left out: 1 task that not all were trained on." in text
     none = {key: value for key, value in trials.items() if key[2] != "sgd"}
     figures = drawn()
-    text = Parsed(page(summarize(replace(some, trials=none)), figures)).text
+    text = Page(page(summarize(replace(some, trials=none)), figures)).text
     assert "No task is finished by every optimizer yet." in text
     assert not figures

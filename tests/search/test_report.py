@@ -1,11 +1,10 @@
 """The report of a small campaign."""
 
-import re
 import xml.etree.ElementTree as ElementTree
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from pages import Page
 
 from metaopt.rules import library
 from search import finish, report, report_math
@@ -28,30 +27,6 @@ CONFIG = SearchConfig(
     funnel=(FunnelStage(TRAINING, 3),),
     verdict=VerdictConfig(rates=(0.5, 1.0), tuning_seeds=1, seeds=2),
 )
-VOID = {"meta", "img", "source", "br", "hr"}
-
-
-class Page(HTMLParser):
-    """Checks that tags nest, and collects text and attributes."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.text, self.attributes, self.tags = [], "", [], set()
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +78,7 @@ def test_the_page_holds_the_whole_story(store, final):
 
 
 def test_the_page_needs_nothing_else(final):
-    page = Page(final)
-    assert "script" not in page.tags
-    assert "link" not in page.tags
-    for name, value in page.attributes:
-        if name in ("src", "srcset", "href"):
-            assert value.startswith("data:image/png;base64,")
-    assert "@import" not in final
-    assert not re.search(r"url\(", final)
+    Page(final).assert_needs_nothing_else()
 
 
 def test_text_from_files_is_escaped(final):

@@ -1,0 +1,113 @@
+"""What is published of the released learned optimizers: how they were trained, and their verdict.
+
+    metaopt meta-train run experiments/meta_celo.py --out CELO             (on a GPU)
+    metaopt meta-train run experiments/meta_adafac_mlp.py --out ADAFAC
+    python -m experiments.learned release CELO celo_v1
+    python -m experiments.learned release ADAFAC adafac_mlp_v1
+    metaopt bench run --suite held_out --optimizers adam,lion,momentum_sgd,celo_v1,adafac_mlp_v1 \\
+        --trials 15 --lengths 1,4 --out BENCH
+    python -m experiments.learned verdict BENCH
+
+`release` writes weights and card into `checkpoints/learned`, and the meta-training's page and curve
+into `experiments/results/learned`. `verdict` writes the benchmark's page, table and summary there,
+and into each card how the optimizer compares with tuned Adam.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from search.bench import report as bench_report
+from search.bench.summary import to_json
+from search.errors import write_whole
+from search.meta import export
+from search.meta import report as meta_report
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results" / "learned"
+CHECKPOINTS = ROOT / "checkpoints" / "learned"
+
+REFERENCE = "adam"
+"""What learned optimizers are compared with, tuned over 15 learning rates on each task."""
+
+
+def release(folder: Path, name: str) -> None:
+    """Write the weights of a meta-training, its page and its curve."""
+    export.export(folder, CHECKPOINTS / f"{name}.safetensors")
+    page = meta_report.write(folder, None)
+    write_whole(RESULTS / f"{name}.html", page.read_bytes())
+    write_whole(RESULTS / f"{name}.png", (page.parent / "loss.png").read_bytes())
+
+
+def publish(folder: Path) -> None:
+    """Write what a benchmark concludes, and each learned optimizer's verdict into its card."""
+    summary = bench_report.conclude(folder)
+    page = bench_report.write(folder, summary)
+    for name in ("index.html", "table.md"):
+        write_whole(RESULTS / name, (page.parent / name).read_bytes())
+    content = to_json(summary)
+    write_whole(RESULTS / "summary.json", json.dumps(content) + "\n")
+    for card in sorted(CHECKPOINTS.glob("*.json")):
+        if card.stem in content["optimizers"]:
+            found = json.loads(card.read_text(encoding="utf-8"))
+            found["verdict"] = verdict(content, card.stem)
+            write_whole(card, json.dumps(found, indent=2) + "\n")
+
+
+def verdict(summary: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """How a learned optimizer compares with the reference, for each length of training.
+
+    `as_good` counts tasks whose test loss is at most the tuned reference's, or above it by less
+    than the larger deviation over seeds; `lower` those where it is lower. The speed-up is VeLO's:
+    steps that the best of the reference's trainings needs to reach the same training loss, over
+    those of the learned optimizer.
+    """
+    return [
+        {"length": setting["length"], **_compared(setting["outcomes"], name)}
+        for setting in summary["settings"]
+    ]
+
+
+def _compared(outcomes: dict[str, Any], name: str) -> dict[str, Any]:
+    pairs = {task: (row[name], row[REFERENCE]) for task, row in outcomes.items()}
+    slack = {
+        task: max(ours["spread"] or 0.0, theirs["spread"] or 0.0)
+        for task, (ours, theirs) in pairs.items()
+    }
+    worse = {
+        task: ours["test"] / theirs["test"]
+        for task, (ours, theirs) in pairs.items()
+        if not ours["test"] <= theirs["test"] + slack[task]
+    }
+    speedups = sorted(ours["velo_speedup"] for ours, _ in pairs.values())
+    return {
+        "tasks": len(pairs),
+        "lower": sum(ours["test"] < theirs["test"] for ours, theirs in pairs.values()),
+        "as_good": len(pairs) - len(worse),
+        "diverged": sum(ours["diverged"] > 0 for ours, _ in pairs.values()),
+        "speedup_median": speedups[len(speedups) // 2],
+        "at_least_1_times_faster": sum(x >= 1.0 for x in speedups),
+        "at_least_4_times_faster": sum(x >= 4.0 for x in speedups),
+        "fails_on": sorted(worse, key=lambda task: -worse[task])[:5],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("release", help="publish a meta-training's weights")
+    one.add_argument("folder", type=Path)
+    one.add_argument("name")
+    other = commands.add_parser("verdict", help="publish a benchmark")
+    other.add_argument("folder", type=Path)
+    args = parser.parse_args()
+    if args.command == "release":
+        release(args.folder, args.name)
+    else:
+        publish(args.folder)
+    print(f"wrote {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

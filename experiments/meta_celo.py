@@ -1,0 +1,61 @@
+"""Meta-training that ends as the released network `celo`: step sizes and directions, on 21 tasks.
+
+    metaopt meta-train run experiments/meta_celo.py --out DIR
+
+Full evolution strategies on what trainings come to, so that nothing but the end counts. One task of
+nearly every family of `meta_train`, in units at random.
+"""
+
+from search.meta.config import (
+    CurriculumConfig,
+    EstimatorConfig,
+    MetaConfig,
+    NetworkConfig,
+    OuterConfig,
+    TasksConfig,
+)
+
+TASKS = (
+    "digits_autoencoder_52x12_sigmoid_b13_glorot_uniform",
+    "bilinear_d13_cond1.92_regularization0.89_noise0.0119_seed23",
+    "china_8_conv_9x18_elu_b16_he_normal",
+    "deep_linear_13x13x13x23_b39_rank11_condition_number375_gain1.18_seed17",
+    "digits_diffusion_25_softplus_b19",
+    "drifting_d16_cond117_pace0.116_seed493",
+    "factorization_20x25_rank4_m203_width4_condition_number30.6_init_scale0.431_seed24",
+    "levy_d20_noise0.0114",
+    "rosenbrock_d32_noise0.00211",
+    "least_squares_21x9_cond568_b12_seed644",
+    "digits_mlp_42x42_softplus_b14_he_normal",
+    "china_8_mlp_113_selu_b53_glorot_uniform_norm_layer_brier",
+    "quadratic_11x8_8_cond1.6_noise0.0236_seed367",
+    "digits_resnet_4_n1_selu_b6_norm_rms",
+    "kjv_vanilla_e18_h32_c12_b9_glorot_uniform",
+    "kjv_skip_gram_v262_w5_b54_window5_shared29",
+    "kjv_mlp_c9_e12_h20_b12",
+    "kjv_transformer_l1_w20_h2_c10_b4",
+    "digits_vae_16x8x3_leaky_relu_b28_gaussian",
+    "digits_vit_p2_l1_w10_h2_b9",
+    "zipf_bigram_49_b75_exponent0.54_contrast1.22_seed1",
+)
+
+CONFIG = MetaConfig(
+    network=NetworkConfig("celo"),
+    estimator=EstimatorConfig(
+        method="full_es",
+        deviation=0.01,
+        truncation=10,
+        loss="end",
+        fresh=10,
+        normalization="log",
+        delta="unit",
+    ),
+    curriculum=CurriculumConfig(
+        shortest=50, longest=150, last_shortest=100, last_longest=600, steps=900, spread=10.0
+    ),
+    tasks=TasksConfig(names=TASKS),
+    outer=OuterConfig(learning_rate=1e-3, last=0.05, clip=0.0),
+    groups=4,
+    particles=128,
+    steps=1200,
+)

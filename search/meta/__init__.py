@@ -1,0 +1,1 @@
+"""Meta-training: learned optimizers trained on tasks."""

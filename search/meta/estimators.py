@@ -1,0 +1,350 @@
+"""Estimates of the gradient of a meta-loss with respect to the weights of a learned optimizer.
+
+With L the mean loss over a truncation of K steps, eps ~ N(0, s^2 I) drawn anew for each particle
+and truncation, and both halves of an antithetic pair on the same data:
+
+  truncated_es   eps (L(theta + eps) - L(theta - eps)) / (2 s^2)
+  pes            the same with A, the sum of all eps since the training began, in place of eps
+  es_single      the same with one eps for the whole training
+  full_es        the same with one eps, L a loss of the whole training
+  backprop       dL / dtheta, through the truncation
+
+averaged over particles. `truncated_es` and truncated `backprop` are biased, since they do not see
+what a truncation does to later ones; the others are not, but for the smoothing by s.
+
+References: Vicol et al., "Unbiased gradient estimation in unrolled computation graphs with
+persistent evolution strategies", 2021 (arXiv 2112.13835); Vicol, "Low-variance gradient estimation
+in unrolled computation graphs with ES-Single", 2023 (arXiv 2304.11153).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from search.meta.config import Delta, EstimatorConfig
+from search.meta.inner import Inner, Theta
+
+Tree = Any
+
+
+class Lengths(NamedTuple):
+    """Lengths of trainings are log-uniform between two bounds, each a float32 scalar."""
+
+    shortest: Any
+    longest: Any
+
+
+class Metrics(NamedTuple):
+    """What an estimate saw, float32 scalars.
+
+    Attributes:
+      loss: mean normalized loss, of both halves of each pair.
+      delta: root mean square of the differences between the halves.
+      broken: fraction of the losses that were not finite.
+      ended: trainings that came to their end.
+      steps: inner steps that were run.
+    """
+
+    loss: Any
+    delta: Any
+    broken: Any
+    ended: Any
+    steps: Any
+
+
+class Estimate(NamedTuple):
+    """A gradient, like theta; trainings to go on with; and what was seen."""
+
+    gradient: Theta
+    carry: Tree
+    metrics: Metrics
+
+
+class Estimator(NamedTuple):
+    """A way to estimate gradients.
+
+    Attributes:
+      start: (theta, key) -> carry, where nothing is under way.
+      estimate: (theta, carry, key, lengths) -> `Estimate`.
+    """
+
+    start: Callable[[Theta, jax.Array], Tree]
+    estimate: Callable[[Theta, Tree, jax.Array, Lengths], Estimate]
+
+
+def estimator(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
+    """The estimator that a configuration describes."""
+    if config.method == "full_es":
+        return _full(config, inner, particles)
+    if config.method == "backprop":
+        return _through(config, inner, particles)
+    return _truncated(config, inner, particles)
+
+
+# ---------------------------------------------------------------- trainings under way
+
+
+class Carry(NamedTuple):
+    """Trainings under way, one a particle.
+
+    Attributes:
+      states: of the inner problem, leading axes (particles, halves), or (particles,).
+      done: int32 (particles,), steps so far.
+      length: int32 (particles,), steps in all; 0 before the first training.
+      keys: (particles,), what the training draws from.
+      perturbation: like theta with a leading axis, what the estimate multiplies: the sum of the
+        perturbations so far, or the one of the training.
+    """
+
+    states: Tree
+    done: jax.Array
+    length: jax.Array
+    keys: jax.Array
+    perturbation: Theta
+
+
+def _renewed(
+    carry: Carry,
+    begin: Callable[[jax.Array, jax.Array], Tree],
+    key: jax.Array,
+    lengths: Lengths,
+    truncation: int,
+) -> Carry:
+    """New trainings in place of those that have ended.
+
+    The first training of a particle is cut short at random: particles that began together would
+    otherwise stay together.
+    """
+    particles = carry.done.shape[0]
+    ended = carry.done >= carry.length
+    keys = jax.random.split(jax.random.fold_in(key, 0), particles)
+    length = _drawn(jax.random.fold_in(key, 1), lengths, (particles,), truncation)
+    share = jax.random.uniform(jax.random.fold_in(key, 2), (particles,))
+    cut = truncation * jnp.ceil(share * (length // truncation)).astype(jnp.int32)
+    length = jnp.where(carry.length == 0, jnp.maximum(truncation, cut), length)
+    fresh = Carry(
+        begin(keys, length),
+        jnp.zeros_like(carry.done),
+        length,
+        keys,
+        jax.tree.map(jnp.zeros_like, carry.perturbation),
+    )
+    return jax.tree.map(lambda new, old: _where(ended, new, old), fresh, carry)
+
+
+def _where(condition: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
+    """`new` for the particles that meet a condition."""
+    return jnp.where(condition.reshape(-1, *(1 for _ in new.shape[1:])), new, old)
+
+
+def _drawn(key: jax.Array, lengths: Lengths, shape: tuple[int, ...], unit: int) -> jax.Array:
+    """Lengths, int32, multiples of a unit."""
+    low, high = jnp.log(lengths.shortest), jnp.log(lengths.longest)
+    drawn = jnp.exp(low + (high - low) * jax.random.uniform(key, shape))
+    return jnp.maximum(unit, unit * jnp.round(drawn / unit)).astype(jnp.int32)
+
+
+def _empty(begin: Callable[[jax.Array, jax.Array], Tree], theta: Theta, particles: int) -> Carry:
+    keys = jax.random.split(jax.random.key(0), particles)
+    nothing = jnp.zeros(particles, jnp.int32)
+    states = jax.eval_shape(begin, keys, nothing)
+    return Carry(
+        jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), states),
+        nothing,
+        nothing,
+        keys,
+        jax.tree.map(lambda w: jnp.zeros((particles, *w.shape), w.dtype), theta),
+    )
+
+
+# ---------------------------------------------------------------- evolution strategies
+
+
+def _perturbations(key: jax.Array, theta: Theta, deviation: float, particles: int) -> Theta:
+    leaves, tree = jax.tree.flatten(theta)
+    keys = jax.random.split(key, len(leaves))
+    drawn = [
+        deviation * jax.random.normal(k, (particles, *w.shape), w.dtype)
+        for k, w in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(tree, drawn)
+
+
+def _pairs(theta: Theta, perturbations: Theta) -> Theta:
+    """Theta + eps and theta - eps, leading axes (particles, 2)."""
+    return jax.tree.map(
+        lambda w, eps: jnp.stack([w[None] + eps, w[None] - eps], axis=1), theta, perturbations
+    )
+
+
+def _on_pairs(function: Callable) -> Callable:
+    """(theta, state, key) of all particles, both halves with the same key."""
+    return jax.vmap(jax.vmap(function, (0, 0, None)), (0, 0, 0))
+
+
+def _begun(inner: Inner, pairs: Theta) -> Callable[[jax.Array, jax.Array], Tree]:
+    both = jax.vmap(jax.vmap(inner.begin, (0, None, None)), (0, 0, 0))
+    return lambda keys, length: both(pairs, keys, length)
+
+
+def _weighted(
+    losses: jax.Array, perturbations: Theta, config: EstimatorConfig
+) -> tuple[Theta, jax.Array]:
+    """The gradient from the losses of pairs (particles, 2), and the pairs' differences."""
+    delta = losses[:, 0] - losses[:, 1]
+    weight = _transformed(delta, config.delta) / (2 * config.deviation**2 * delta.shape[0])
+    gradient = jax.tree.map(lambda eps: jnp.tensordot(weight, eps, axes=1), perturbations)
+    return gradient, delta
+
+
+def _transformed(delta: jax.Array, how: Delta) -> jax.Array:
+    if how == "sign":
+        return jnp.sign(delta)
+    if how == "unit":
+        return delta * jax.lax.rsqrt(jnp.mean(delta * delta) + 1e-20)
+    return delta
+
+
+def _truncated(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
+    advance = _on_pairs(inner.step)
+
+    def start(theta: Theta, key: jax.Array) -> Carry:
+        pairs = _pairs(theta, _perturbations(key, theta, 0.0, particles))
+        return _empty(_begun(inner, pairs), theta, particles)
+
+    def estimate(theta: Theta, carry: Carry, key: jax.Array, lengths: Lengths) -> Estimate:
+        drawn = _perturbations(jax.random.fold_in(key, 0), theta, config.deviation, particles)
+        if config.method == "es_single":
+            ended = carry.done >= carry.length
+            drawn = jax.tree.map(
+                lambda new, old: _where(ended, new, old), drawn, carry.perturbation
+            )
+        pairs = _pairs(theta, drawn)
+        carry = _renewed(
+            carry, _begun(inner, pairs), jax.random.fold_in(key, 1), lengths, config.truncation
+        )
+
+        def body(states: Tree, k: jax.Array) -> tuple[Tree, jax.Array]:
+            keys = jax.vmap(jax.random.fold_in)(carry.keys, carry.done + k)
+            return advance(pairs, states, keys)
+
+        states, losses = jax.lax.scan(body, carry.states, jnp.arange(config.truncation))
+        losses, broken = _finite(losses, inner.worst)
+        perturbation = drawn
+        if config.method == "pes":
+            perturbation = jax.tree.map(jnp.add, carry.perturbation, drawn)
+        gradient, delta = _weighted(jnp.mean(losses, axis=0), perturbation, config)
+        carry = carry._replace(
+            states=states, done=carry.done + config.truncation, perturbation=perturbation
+        )
+        return Estimate(gradient, carry, _metrics(losses, delta, broken, carry))
+
+    return Estimator(start, estimate)
+
+
+def _full(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
+    advance, finish = _on_pairs(inner.step), _on_pairs(inner.final)
+
+    def start(theta: Theta, key: jax.Array) -> None:
+        del theta, key
+
+    def estimate(theta: Theta, carry: None, key: jax.Array, lengths: Lengths) -> Estimate:
+        drawn = _perturbations(jax.random.fold_in(key, 0), theta, config.deviation, particles)
+        pairs = _pairs(theta, drawn)
+        keys = jax.random.split(jax.random.fold_in(key, 1), particles)
+        length = _drawn(jax.random.fold_in(key, 2), lengths, (), config.truncation)
+        zeros = jnp.zeros((particles, 2), jnp.float32)
+
+        def body(k: jax.Array, at: tuple[Tree, jax.Array, jax.Array]) -> tuple:
+            states, total, lowest = at
+            states, losses = advance(
+                pairs, states, jax.vmap(jax.random.fold_in, (0, None))(keys, k)
+            )
+            losses, _ = _finite(losses, inner.worst)
+            return states, total + losses, jnp.minimum(lowest, losses)
+
+        begun = _begun(inner, pairs)(keys, jnp.broadcast_to(length, (particles,)))
+        # The number of steps is data: every length shares one compiled program.
+        states, total, lowest = jax.lax.fori_loop(0, length, body, (begun, zeros, zeros + jnp.inf))
+        ends = jax.vmap(jax.random.fold_in, (0, None))(keys, length)
+        losses = {
+            "mean": lambda: total / length,
+            "lowest": lambda: lowest,
+            "end": lambda: finish(pairs, states, ends),
+        }[config.loss]()
+        _, broken = _finite(finish(pairs, states, ends), inner.worst)
+        losses, _ = _finite(losses, inner.worst)
+        gradient, delta = _weighted(losses, drawn, config)
+        metrics = Metrics(
+            jnp.mean(losses),
+            jnp.sqrt(jnp.mean(delta * delta)),
+            broken,
+            jnp.float32(2 * particles),
+            2.0 * particles * length,
+        )
+        return Estimate(gradient, carry, metrics)
+
+    return Estimator(start, estimate)
+
+
+# ---------------------------------------------------------------- backpropagation
+
+
+def _through(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
+    def begun(theta: Theta) -> Callable[[jax.Array, jax.Array], Tree]:
+        return lambda keys, length: jax.vmap(inner.begin, (None, 0, 0))(theta, keys, length)
+
+    def start(theta: Theta, key: jax.Array) -> Carry:
+        del key
+        return _empty(begun(theta), theta, particles)
+
+    def estimate(theta: Theta, carry: Carry, key: jax.Array, lengths: Lengths) -> Estimate:
+        carry = _renewed(
+            carry, begun(theta), jax.random.fold_in(key, 1), lengths, config.truncation
+        )
+
+        def loss(theta: Theta) -> tuple[jax.Array, tuple[Tree, jax.Array]]:
+            # What a training begins with may depend on theta, so it is begun again in here.
+            fresh = jax.vmap(inner.begin, (None, 0, 0))(theta, carry.keys, carry.length)
+            states = jax.tree.map(
+                lambda new, old: _where(carry.done == 0, new, old), fresh, carry.states
+            )
+
+            def body(states: Tree, k: jax.Array) -> tuple[Tree, jax.Array]:
+                keys = jax.vmap(jax.random.fold_in)(carry.keys, carry.done + k)
+                return jax.vmap(inner.step, (None, 0, 0))(theta, states, keys)
+
+            states, losses = jax.lax.scan(
+                jax.checkpoint(body), states, jnp.arange(config.truncation)
+            )
+            return jnp.mean(losses), (states, losses)
+
+        gradient, (states, losses) = jax.grad(loss, has_aux=True)(theta)
+        # One training that has diverged leaves no number in the whole gradient.
+        finite = jnp.all(
+            jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(gradient)])
+        )
+        gradient = jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0.0), gradient)
+        losses, broken = _finite(losses, inner.worst)
+        carry = carry._replace(states=states, done=carry.done + config.truncation)
+        return Estimate(gradient, carry, _metrics(losses, jnp.zeros(1), broken, carry))
+
+    return Estimator(start, estimate)
+
+
+def _finite(losses: jax.Array, worst: float) -> tuple[jax.Array, jax.Array]:
+    """Losses, the worst in place of those that are not finite; and the fraction of these."""
+    finite = jnp.isfinite(losses)
+    return jnp.where(finite, losses, worst), jnp.mean(~finite)
+
+
+def _metrics(losses: jax.Array, delta: jax.Array, broken: jax.Array, carry: Carry) -> Metrics:
+    return Metrics(
+        jnp.mean(losses),
+        jnp.sqrt(jnp.mean(delta * delta)),
+        broken,
+        jnp.sum(carry.done >= carry.length).astype(jnp.float32),
+        jnp.float32(losses.size),
+    )

@@ -1,0 +1,105 @@
+"""A meta-training, one meta-update after the other."""
+
+import time
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from metaopt.learned import checkpoint
+from search.cluster import Executor
+from search.meta.config import MetaConfig, OuterConfig
+from search.meta.curriculum import task_of
+from search.meta.estimators import Metrics
+from search.meta.inner import Theta
+from search.meta.work import Group, built, estimate
+
+
+class State(NamedTuple):
+    """All that a meta-training needs to go on.
+
+    Attributes:
+      step: meta-updates done.
+      theta: the weights.
+      outer: the state of the outer optimizer.
+      carries: for each group its trainings under way, or None.
+    """
+
+    step: int
+    theta: Theta
+    outer: Any
+    carries: tuple[Any, ...]
+
+
+class Record(NamedTuple):
+    """What a meta-update saw.
+
+    Attributes:
+      step: its number, from 0.
+      seconds: how long it took.
+      norm: Euclidean norm of the gradient before it was cut.
+      tasks: for each group the name of its task.
+      metrics: for each group what its estimate saw.
+    """
+
+    step: int
+    seconds: float
+    norm: float
+    tasks: tuple[str, ...]
+    metrics: tuple[Metrics, ...]
+
+    @property
+    def loss(self) -> float:
+        """The meta-loss: mean normalized loss over groups."""
+        return float(np.mean([metrics.loss for metrics in self.metrics]))
+
+
+def begin(config: MetaConfig) -> State:
+    """The state before the first meta-update."""
+    if config.start:
+        theta = checkpoint.read(config.start, built(config.network))
+    else:
+        theta = built(config.network).init(jax.random.fold_in(jax.random.key(config.seed), 0))
+    return State(
+        0, theta, optimizer(config.outer, config.steps).init(theta), (None,) * config.groups
+    )
+
+
+@cache
+def optimizer(config: OuterConfig, steps: int) -> optax.GradientTransformation:
+    """The outer optimizer."""
+    rate = optax.cosine_decay_schedule(config.learning_rate, steps, config.last)
+    adam = optax.adam(rate, eps_root=1e-8)
+    return optax.chain(optax.clip(config.clip), adam) if config.clip else adam
+
+
+def advance(config: MetaConfig, state: State, executor: Executor) -> tuple[State, Record]:
+    """One meta-update. Where groups run makes no difference to what they come to."""
+    began = time.perf_counter()
+    jobs = [
+        Group(config, group, state.step, state.theta, carry)
+        for group, carry in enumerate(state.carries)
+    ]
+    estimates = executor.run(estimate, jobs)
+    theta, outer, norm = _update(config.outer, config.steps)(
+        state.theta, state.outer, [found.gradient for found in estimates]
+    )
+    new = State(state.step + 1, theta, outer, tuple(found.carry for found in estimates))
+    metrics = tuple(jax.tree.map(float, found.metrics) for found in estimates)
+    names = tuple(task_of(config, group, state.step) for group in range(config.groups))
+    return new, Record(state.step, time.perf_counter() - began, float(norm), names, metrics)
+
+
+@cache
+def _update(config: OuterConfig, steps: int) -> Any:
+    outer = optimizer(config, steps)
+
+    @jax.jit
+    def update(theta: Theta, state: Any, gradients: list[Theta]) -> tuple[Theta, Any, jax.Array]:
+        mean = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *gradients)
+        updates, state = outer.update(mean, state, theta)
+        return optax.apply_updates(theta, updates), state, optax.tree.norm(mean)
+
+    return update
