@@ -83,7 +83,8 @@ def drive(folder, cache, kill=None):
     return line, driver.returncode
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(16, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [4, 16])
 def test_killed_at_random_moments(tmp_path, kills):
     draw = random.Random(20)
     cache, folder = tmp_path / "cache", tmp_path / "killed"
