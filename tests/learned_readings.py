@@ -141,3 +141,108 @@ def lstm(weights: Any, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> tuple[Any
     )
     c = c / (1 + np.exp(-f - 1)) + np.tanh(g) / (1 + np.exp(-i))
     return np.tanh(c) / (1 + np.exp(-o)), c
+
+
+# ---------------------------------------------------------------- networks that see losses
+
+
+def trained_on_losses(
+    bind: Callable[..., optax.GradientTransformationExtraArgs],
+    theta: Any,
+    params: Any,
+    gradients: Any,
+    losses: Any,
+    num_steps: Any,
+) -> tuple[Any, Any]:
+    """As `trained`, of a network that sees losses and the length of the training, not compiled."""
+    optimizer = bind(theta, num_steps=num_steps)
+
+    def step(carry: Any, seen: Any) -> tuple[Any, Any]:
+        (params, state), (gradient, loss) = carry, seen
+        updates, state = optimizer.update(
+            gradient, state, params, value=loss, unheard_of=jnp.float32(0)
+        )
+        return (optax.apply_updates(params, updates), state), updates
+
+    start = params, optimizer.init(params)
+    (_, state), updates = jax.lax.scan(step, start, (gradients, losses))
+    return updates, state
+
+
+def averaged(memory: dict[str, Any], g: np.ndarray) -> None:
+    """Take a gradient into the averages of section 0, with the decays that are fixed."""
+    if not memory:
+        memory.update(m=[0.0 * g] * 3, v=0.0 * g, row=[0.0] * 3, col=[0.0] * 3)
+    q, decays = g**2 + 1e-30, (0.9, 0.99, 0.999)
+    memory["m"] = [d * m + (1 - d) * g for d, m in zip(decays, memory["m"], strict=True)]
+    memory["v"] = 0.999 * memory["v"] + 0.001 * g**2
+    row = col = q
+    if g.ndim >= 2:
+        second, first = np.argsort(g.shape, kind="stable")[-2:]
+        row, col = q.mean(axis=first, keepdims=True), q.mean(axis=second, keepdims=True)
+    for name, new in (("row", row), ("col", col)):
+        memory[name] = [d * x + (1 - d) * new for d, x in zip(decays, memory[name], strict=True)]
+
+
+def velo_features(memory: dict[str, Any], p: np.ndarray, g: np.ndarray) -> list[np.ndarray]:
+    """The 30 features of section 2, before they are normalized, of averages with g in them."""
+
+    def rsqrt(x: Any) -> Any:
+        return 1 / np.sqrt(x)
+
+    m, v, row, col = (memory[name] for name in ("m", "v", "row", "col"))
+    normal = rsqrt(v + 1e-6)
+    if g.ndim < 2:
+        direct = [g * rsqrt(np.maximum(x + 1e-9, 1e-9)) for x in row]
+        slow = [a * rsqrt(x + 1e-6) for a, x in zip(m, row, strict=True)]
+    else:
+        second, _ = np.argsort(g.shape, kind="stable")[-2:]
+        scales = [
+            rsqrt(np.maximum(r / (r.mean(axis=second, keepdims=True) + 1e-9), 1e-9))
+            * rsqrt(np.maximum(c, 1e-9))
+            for r, c in zip(row, col, strict=True)
+        ]
+        direct = [g * s for s in scales]
+        slow = [a * s for a, s in zip(m, scales, strict=True)]
+    return [
+        *(g, np.clip(g, -0.1, 0.1), p, *m, v),
+        *(a * normal for a in m),
+        *(normal, *direct, g * normal),
+        *(*row, *col),
+        *(rsqrt(x + 1e-8) for x in (*row, *col)),
+        *slow,
+    ]
+
+
+def loss_features(losses: Sequence[float], num_steps: float) -> np.ndarray:
+    """The 9 features of the losses after each of them (losses, 9)."""
+    decay = np.exp(-1 / np.logspace(1, np.log10(max(10, num_steps)), 10))
+    total, lowest, found = np.zeros(10), np.full(10, np.inf), []
+    for k, value in enumerate(losses):
+        loss = value
+        if k > 0:
+            largest = np.abs(total / (1 - decay**k)).max()
+            loss = min(2 * largest, value) if np.isfinite(value) else 2 * largest
+        total = decay * total + (1 - decay) * loss
+        c = total / (1 - decay ** (k + 1))
+        lowest = np.minimum(lowest, c)
+        r = lowest[:-1]
+        ratio = (c[:-1] - r) / np.maximum(1e-8, c[1:] - r)
+        found.append(np.clip(ratio - 1, -1, 1) if k >= 2 else np.zeros(9))
+    return np.stack(found)
+
+
+def of_training(t: int, num_steps: float) -> np.ndarray:
+    """The 9 features of the fraction of a training."""
+    centres = np.array([0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1, 1.1])
+    return np.tanh(10 * (t / num_steps - centres))
+
+
+def of_rank(shape: Sequence[int]) -> np.ndarray:
+    """The 5 features of the number of axes that are longer than 1."""
+    return np.eye(5)[sum(size > 1 for size in shape)]
+
+
+def linear(layer: Any, x: np.ndarray) -> np.ndarray:
+    """A layer by itself."""
+    return x @ np.asarray(layer["w"], np.float64) + np.asarray(layer["b"], np.float64)

@@ -46,7 +46,7 @@ class Losses(NamedTuple):
 def init() -> Losses:
     """Before any loss."""
     zeros = jnp.zeros(_AVERAGES, jnp.float32)
-    return Losses(jnp.zeros((), jnp.int32), zeros, zeros, jnp.full(_AVERAGES, jnp.inf))
+    return Losses(jnp.zeros((), jnp.int32), zeros, zeros, jnp.full(_AVERAGES, jnp.inf, jnp.float32))
 
 
 def updated(old: Losses, loss: jax.Array, num_steps: jax.Array) -> Losses:
@@ -55,15 +55,17 @@ def updated(old: Losses, loss: jax.Array, num_steps: jax.Array) -> Losses:
     constants = _SHORTEST * jnp.power(longest / _SHORTEST, jnp.linspace(0.0, 1.0, _AVERAGES))
     decay = jnp.exp(-1.0 / constants)
     largest = jnp.max(jnp.abs(_corrected(old)))
-    loss = jnp.where(old.count > 0, jnp.minimum(2.0 * largest, loss), loss)
+    bound = jnp.where(largest > 0, 2.0 * largest, jnp.inf)
     # A loss that is no number would stay in the averages for good.
-    loss = jnp.where(jnp.isfinite(loss), loss, 2.0 * largest)
+    loss = jnp.where(jnp.isfinite(loss), jnp.minimum(bound, loss), bound)
     new = old._replace(
         count=old.count + 1,
         total=decay * old.total + (1 - decay) * loss,
         weight=decay * old.weight + (1 - decay),
     )
-    return new._replace(lowest=jnp.minimum(old.lowest, _corrected(new)))
+    new = new._replace(lowest=jnp.minimum(old.lowest, _corrected(new)))
+    # Before the first that is one, there is nothing to stand in for it.
+    return jax.tree.map(lambda a, b: jnp.where(jnp.isfinite(loss), a, b), new, old)
 
 
 def features(losses: Losses) -> jax.Array:
