@@ -1,10 +1,10 @@
-"""What is published of the released learned optimizers: how they were trained, and their verdict.
+r"""What is published of the released learned optimizers: how they were trained, and their verdict.
 
     metaopt meta-train run experiments/meta_celo.py --out CELO             (on a GPU)
     metaopt meta-train run experiments/meta_adafac_mlp.py --out ADAFAC
     python -m experiments.learned release CELO celo_v1
     python -m experiments.learned release ADAFAC adafac_mlp_v1
-    metaopt bench run --suite held_out --optimizers adam,lion,momentum_sgd,celo_v1,adafac_mlp_v1 \\
+    metaopt bench run --suite held_out --optimizers adam,lion,momentum_sgd,celo_v1,adafac_mlp_v1 \
         --trials 15 --lengths 1,4 --out BENCH
     python -m experiments.learned verdict BENCH
 
@@ -15,6 +15,7 @@ and into each card how the optimizer compares with tuned Adam.
 
 import argparse
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,11 @@ def publish(folder: Path) -> None:
 def verdict(summary: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """How a learned optimizer compares with the reference, for each length of training.
 
-    `as_good` counts tasks whose test loss is at most the tuned reference's, or above it by less
-    than the larger deviation over seeds; `lower` those where it is lower. The speed-up is VeLO's:
-    steps that the best of the reference's trainings needs to reach the same training loss, over
-    those of the learned optimizer.
+    A score is the test loss over the trivial predictor's. `as_good` counts tasks whose score is at
+    most the tuned reference's, or above it by less than the larger deviation over seeds; `lower`
+    those where it is lower; `fails_on` has those where it loses most. The speed-up is VeLO's: steps
+    that the best of the reference's trainings needs to reach the same training loss, over those of
+    the learned optimizer.
     """
     return [
         {"length": setting["length"], **_compared(setting["outcomes"], name)}
@@ -72,18 +74,17 @@ def verdict(summary: dict[str, Any], name: str) -> list[dict[str, Any]]:
 def _compared(outcomes: dict[str, Any], name: str) -> dict[str, Any]:
     pairs = {task: (row[name], row[REFERENCE]) for task, row in outcomes.items()}
     slack = {
-        task: max(ours["spread"] or 0.0, theirs["spread"] or 0.0)
-        for task, (ours, theirs) in pairs.items()
+        task: max(statistics.stdev(row["scores"]) for row in pair) for task, pair in pairs.items()
     }
     worse = {
-        task: ours["test"] / theirs["test"]
+        task: ours["score"] - theirs["score"]
         for task, (ours, theirs) in pairs.items()
-        if not ours["test"] <= theirs["test"] + slack[task]
+        if ours["score"] > theirs["score"] + slack[task]
     }
     speedups = sorted(ours["velo_speedup"] for ours, _ in pairs.values())
     return {
         "tasks": len(pairs),
-        "lower": sum(ours["test"] < theirs["test"] for ours, theirs in pairs.values()),
+        "lower": sum(ours["score"] < theirs["score"] for ours, theirs in pairs.values()),
         "as_good": len(pairs) - len(worse),
         "diverged": sum(ours["diverged"] > 0 for ours, _ in pairs.values()),
         "speedup_median": speedups[len(speedups) // 2],

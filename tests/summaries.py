@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -82,6 +83,19 @@ def _trials(generator, setting, j, losses, steps, shape):
         validation.astype(np.float32),
         test.astype(np.float32),
     )
+
+
+def untuned(whole: Results, *names: str) -> Results:
+    """The same with one trial of these optimizers, which have no learning rate."""
+    trials = {
+        key: Trials(
+            {"learning_rate": np.array([np.nan])}, of.steps, *(losses[5:6] for losses in of[2:])
+        )
+        if key[2] in names
+        else of
+        for key, of in whole.trials.items()
+    }
+    return replace(whole, trials=trials)
 
 
 @functools.cache

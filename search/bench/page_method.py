@@ -23,9 +23,9 @@ def method(summary: Summary) -> str:
             "Budget",
             "On every task and in every setting each optimizer gets the same number of trials, "
             "each a choice of its hyperparameters, and of seeds. A learned optimizer has nothing "
-            "to choose, not even a learning rate: it gets a single trial. A seed is the same initial "
-            "parameters and the same batches for everyone, so comparisons are paired. Steps are "
-            "compared, not seconds.",
+            "to choose, not even a learning rate: it gets a single trial. A seed is the same "
+            "initial parameters and the same batches for everyone, so comparisons are paired. "
+            "Steps are compared, not seconds.",
         ),
         (
             "Selection and report",

@@ -129,7 +129,7 @@ def sensitivity(theme: Theme, summary: Summary, setting: Setting) -> bytes:
                 for task in families[family]
             ]
             if all(len(scores) == 1 for _, scores in curves):
-                level = np.mean([scores for _, scores in curves])
+                level = float(np.mean([scores for _, scores in curves]))
                 axes.axhline(level, linestyle=line, color=colour, linewidth=1.15)
                 continue
             rates = np.unique(np.concatenate([own for own, _ in curves]))

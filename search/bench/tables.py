@@ -19,9 +19,10 @@ KEY = (
     "predictor, at most 1; less is better. Speed-up: how many times fewer steps than the reference "
     "for the same validation loss, geometric mean. Wins: tasks where it has the lowest score. "
     "Diverged: share of all trainings. Tolerance: decades of learning rate that lose less than "
-    "0.05 of score, median; – where only one was tried. At edge: tasks whose best learning rate is the lowest or highest "
-    "tried. Step time: of one update without the gradient, over that of optax.adamw. State: bytes "
-    "over those of the parameters. In parentheses or below: 95 % confidence intervals."
+    "0.05 of score, median; – where no two were tried. At edge: tasks whose best learning rate is "
+    "the lowest or highest tried. Step time: of one update without the gradient, over that of "
+    "optax.adamw. State: bytes over those of the parameters. In parentheses or below: 95 % "
+    "confidence intervals."
 )
 """What the columns of the main table mean."""
 

@@ -8,10 +8,12 @@ import signal
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from shell import Shell
 
+from metaopt.learned import checkpoint, learnable_sgdm
 from metaopt.rules import library, to_source
 from search.bench import store
 from search.cli import main
@@ -79,6 +81,41 @@ def test_the_report_is_there(whole):
     assert summary["costs"]["adamw"]["state"] == pytest.approx(2, rel=0.01)
     assert summary["costs"]["plain"]["state"] < 0.01
     assert "| adamw" in (folder / "report" / "table.md").read_text()
+
+
+def test_a_learned_optimizer_takes_part_untuned(metaopt, monkeypatch, capsys):
+    monkeypatch.chdir(metaopt.folder)
+    learned = learnable_sgdm()  # what compiles soonest
+    theta = learned.init(jax.random.key(0))
+    checkpoint.write("mlo.safetensors", learned, theta, {"name": "mlo"})
+    options = ("--suite", "proxy", "--tasks", TASKS[0], "--optimizers", "adam,./mlo.safetensors")
+    options += ("--trials", 3, "--seeds", 2, "--lengths", 0.2, "--out", "learned")
+    done = metaopt("bench", "run", *options)
+    assert done.returncode == 0, done.stderr
+    Path("mlo.safetensors").unlink()  # what takes part is kept, its card too
+    Path("mlo.json").unlink()
+    shutil.move("learned", "elsewhere")
+    folder = metaopt.folder / "elsewhere"
+    assert {path.name for path in (folder / "optimizers").iterdir()} == {
+        "mlo.json",
+        "mlo.safetensors",
+    }
+    assert {key[2]: trials.test.shape for key, trials in losses(folder).items()} == {
+        "adam": (3, 2),
+        "mlo": (1, 2),
+    }
+    assert main(["bench", "report", "elsewhere", "--reference", "adam"]) == 0
+    page = (folder / "report" / "index.html").read_text()
+    assert "1 trial × 2 seeds or 3 trials × 2 seeds on every task" in page
+    summary = json.loads((folder / "report" / "summary.json").read_text())
+    assert summary["reference"] == "adam"
+    (setting,) = summary["settings"]
+    found = setting["outcomes"][TASKS[0]]["mlo"]
+    assert found["hyperparameters"] == {"learning_rate": None}
+    assert found["tolerance"] is setting["standings"]["mlo"]["tolerance"] is None
+    assert found["velo_speedup"] > 0
+    assert not found["at_edge"]
+    capsys.readouterr()
 
 
 def test_status(whole, capsys):

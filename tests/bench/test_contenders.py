@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from metaopt.baselines.baseline import DECADES
+from metaopt.learned import adafac_mlp, celo, checkpoint
 from metaopt.rules import library, to_source
 from search.bench.contenders import find, trials
 from search.errors import UserError
@@ -95,6 +96,57 @@ def test_files_that_are_no_optimizers(tmp_path, content, message):
     if content is not None:
         path.write_text(content)
     with pytest.raises(UserError, match=message):
+        find(str(path))
+
+
+@pytest.fixture
+def written(tmp_path):
+    """(network) -> the file of its untrained weights."""
+
+    def write(learned):
+        path = tmp_path / "mine.safetensors"
+        checkpoint.write(path, learned, learned.init(jax.random.key(0)), {})
+        return path
+
+    return write
+
+
+def test_a_learned_optimizer_is_told_the_length_and_no_rate(written):
+    learned = celo(hidden=4, units=2, layers=1)
+    found = find(str(written(learned)))
+    assert (found.name, found.timed) == ("mine", "traced")
+    params = {"w": jnp.ones(3)}
+
+    def updated(optimizer):
+        state = optimizer.init(params)
+        for _ in range(2):  # at the first, none of the training is over
+            updates, state = optimizer.update(params, state, params, value=jnp.float32(2.0))
+        return updates["w"]
+
+    expected = updated(learned.bind(learned.init(jax.random.key(0)), num_steps=50))
+    for rate in (np.nan, lambda count: 0.1 * count):
+        np.testing.assert_array_equal(updated(found.optimizer(rate, 50)), expected)
+    assert not np.array_equal(updated(found.optimizer(np.nan, 5)), expected)
+
+
+@pytest.mark.parametrize("tuning", ["grid", "random"])
+def test_a_learned_optimizer_has_a_single_trial(written, tuning):
+    found = find(str(written(adafac_mlp(hidden=2, layers=1))))
+    assert found.timed == "no"
+    (only,) = trials(found, 10, tuning).items()
+    assert only[0] == "learning_rate"
+    np.testing.assert_array_equal(only[1], [np.nan])
+
+
+def test_weights_that_cannot_be_used(written):
+    path = written(adafac_mlp(hidden=2, layers=1))
+    with pytest.raises(UserError, match="there are no weights"):
+        find(str(path.with_name("absent.safetensors")))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="damaged"):
+        find(str(path))
+    path.with_suffix(".json").unlink()
+    with pytest.raises(UserError, match="there is no card"):
         find(str(path))
 
 

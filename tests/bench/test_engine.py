@@ -8,10 +8,11 @@ import optax
 import pytest
 
 import tasks
+from metaopt.learned import celo
 from search.bench import engine
 from search.bench.contenders import Contender, Range, find, trials
 from search.bench.engine import Group, Stopped, train
-from search.training import schedule
+from search.training import initial_key, schedule, step_key
 from tasks.augment import Augmented
 from tasks.families.mlp import MLP
 from tasks.families.quadratic import Quadratic
@@ -117,6 +118,61 @@ def test_parts_that_fit_in_memory_are_the_whole(monkeypatch):
     )
     for a, b in zip(parts[1:], whole[1:], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_groups_of_different_sizes_share_the_parts(monkeypatch):
+    task = QUADRATIC.build()
+    groups = [
+        Group(find("sgd"), "cosine", {"learning_rate": np.array([0.1])}),
+        Group(find("adam"), "cosine", trials(find("adam"), 3, "grid")),
+        Group(find("lion"), "cosine", trials(find("lion"), 2, "grid")),
+    ]
+    whole = train(task, groups, seeds=[0], interval=INTERVAL, points=[1, 2])
+    monkeypatch.setattr(engine, "_MEMORY", 12 * 15 * 4 * 2)
+    parts = engine._parts(task, groups, 1)
+    assert [{place: group.size for place, group in part.items()} for part in parts] == [
+        {0: 1, 1: 1, 2: 1},
+        {1: 1, 2: 1},
+        {1: 1},
+    ]
+    cut = train(task, groups, seeds=[0], interval=INTERVAL, points=[1, 2])
+    assert cut.initial_loss == pytest.approx(whole.initial_loss, rel=1e-5)
+    for left, right in zip(cut.lengths, whole.lengths, strict=True):
+        for a, b in zip(left, right, strict=True):
+            assert a.hyperparameters.keys() == b.hyperparameters.keys()
+            for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+                np.testing.assert_allclose(x, y, rtol=1e-5)
+
+
+def test_a_learned_optimizer_sees_the_loss_and_each_length():
+    task, learned = QUADRATIC.build(), celo(hidden=4, units=2, layers=1)
+    theta = jax.tree.map(lambda w: w + 0.1, learned.init(jax.random.key(0)))
+
+    def build(learning_rate, num_steps=None):
+        return learned.bind(theta, num_steps=num_steps)
+
+    contender = Contender("celo", build, {}, "traced")
+    groups = [Group(contender, name, trials(contender, 5, "grid")) for name in ("cosine", "wsd")]
+    groups.append(Group(find("adam"), "cosine", trials(find("adam"), 2, "grid")))
+    found = train(task, groups, seeds=[3], interval=INTERVAL, points=[2, POINTS])
+    for points, (cosine, wsd, _) in zip((2, POINTS), found.lengths, strict=True):
+        steps = INTERVAL * points
+        params = task.init(initial_key(3))
+        optimizer = learned.bind(theta, num_steps=steps)
+        state = optimizer.init(params)
+
+        @jax.jit
+        def step(params, state, count, optimizer=optimizer):
+            loss, gradient = jax.value_and_grad(task.loss)(params, task.batch(step_key(3, count)))
+            updates, state = optimizer.update(gradient, state, params, value=loss)
+            return optax.apply_updates(params, updates), state
+
+        for count in range(steps):
+            params, state = step(params, state, count)
+        np.testing.assert_allclose(cosine.test[0, 0], task.evaluate(params, "test"), rtol=2e-3)
+        assert cosine.test.shape == (1, 1)
+        for a, b in zip(cosine[1:], wsd[1:], strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_divergence_is_recorded_as_it_is():

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from pages import Page
-from summaries import SETTINGS, results, summarize, summary
+from summaries import SETTINGS, results, summarize, summary, untuned
 
 from search.bench import tables
 from search.bench.page import page
@@ -105,6 +105,15 @@ def test_one_optimizer_has_no_one_to_compare_with():
     text = Page(page(summarize(results(count=3, optimizers=("adamw",))), drawn())).text
     assert "there is nothing to compare it with" in text
     assert "Who is better" not in text
+
+
+def test_the_untuned_have_no_learning_rate():
+    some = untuned(results(count=2, settings=SETTINGS[:1]), "sgd")
+    text = Page(page(summarize(some), drawn())).text
+    assert "1 trial × 3 seeds or 10 trials × 3 seeds on every task" in text
+    assert "A learned optimizer has nothing to choose" in text
+    assert "sgdnone" in text  # in the table of what was tried
+    assert "nan" not in text
 
 
 def test_unfinished_benchmarks_have_a_page():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from summaries import SETTINGS, results, summarize
+from summaries import SETTINGS, results, summarize, untuned
 
 from search import figures
 from search.bench import plots, plots_curves
@@ -55,6 +55,13 @@ def test_one_and_ten_optimizers(count):
     summary = summarize(
         results(count=2, points=6, rates=4, optimizers=names, settings=SETTINGS[:1])
     )
+    for draw in DRAW:
+        draw(LIGHT, summary, SETTINGS[0])
+
+
+@pytest.mark.parametrize("names", [("lion",), ("lion", "sgd", "adamw", "momentum", "discovered")])
+def test_the_untuned_are_drawn(names):
+    summary = summarize(untuned(results(count=2, points=6, settings=SETTINGS[:1]), *names))
     for draw in DRAW:
         draw(LIGHT, summary, SETTINGS[0])
 

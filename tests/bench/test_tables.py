@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from rich.console import Console
-from summaries import results, summarize, summary
+from summaries import SETTINGS, results, summarize, summary, untuned
 
 from search.bench import tables
 from search.bench.results import Claim, Interval
@@ -29,6 +29,16 @@ def test_the_main_table_is_in_the_order_of_ranks(setting):
     assert by_name["adamw"][3] == Cell("1.00", "reference", by_name["adamw"][3].best)
     # Costs are optional: `discovered` has none.
     assert [cell.text for cell in by_name["discovered"][-2:]] == ["", ""]
+
+
+def test_nothing_is_said_of_how_forgiving_the_untuned_are():
+    small = results(count=3, settings=SETTINGS[:1])
+    for names in (("discovered",), small.optimizers):
+        sheet = tables.standings(summarize(untuned(small, *names)), SETTINGS[0])
+        cells = {row[0].text: row[sheet.head.index("tolerance")] for row in sheet.rows}
+        assert {cells[name] for name in names} == {Cell("–")}
+        others = [cell for name, cell in cells.items() if name not in names]
+        assert sum(cell.best for cell in others) == min(1, len(others))
 
 
 def test_markdown_has_every_column_in_every_row(setting):
