@@ -20,6 +20,9 @@ from metaopt.learned.optimizer import LearnedOptimizer, Theta
 
 SUFFIX = ".safetensors"
 
+_MOST_LAYERS, _WIDEST = 64, 2**15
+"""A card from a stranger must not ask for more memory than there is."""
+
 
 class CheckpointError(Exception):
     """Weights that cannot be read or do not fit; the message says what to do."""
@@ -90,6 +93,11 @@ def described(path: str | Path) -> LearnedOptimizer:
         raise CheckpointError(f"{path}: unknown network {name!r}; this version has {known}")
     if not all(isinstance(size, int) and not isinstance(size, bool) for size in sizes.values()):
         raise CheckpointError(f"{path}: sizes must be whole numbers, got {sizes}")
+    if any(size > (_MOST_LAYERS if key == "layers" else _WIDEST) for key, size in sizes.items()):
+        raise CheckpointError(
+            f"{path}: a network of sizes {sizes} is refused: at most {_MOST_LAYERS} layers and "
+            f"{_WIDEST:,} units"
+        )
     try:
         found = network(name, **sizes)
     except ValueError as error:

@@ -14,7 +14,7 @@ def test_the_tables_are_what_the_scripts_write(monkeypatch):
     assert importlib.import_module("experiments.readme").updated(TEXT) == TEXT
 
 
-OPTIMIZER, TASK, BASELINE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+OPTIMIZER, TASK, BASELINE, LEARNED = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_example_runs_and_learns():
@@ -35,6 +35,12 @@ def test_the_example_of_a_baseline_runs():
     names: dict = {}
     exec(BASELINE, names)
     assert jnp.all(names["updates"]["dense"]["kernel"] < 0)
+
+
+def test_the_example_of_a_learned_optimizer_runs_and_learns():
+    names: dict = {}
+    exec(LEARNED, names)
+    assert names["loss"](names["params"]) < 0.1
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:\w+/)+[\w.]*)`", TEXT))))

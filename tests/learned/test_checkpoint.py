@@ -251,3 +251,10 @@ def test_a_write_that_fails_leaves_the_old_file(written, monkeypatch):
         checkpoint.write(written, LEARNED, weights(seed=1), {"odd": object()})
     assert written.read_bytes() == before
     assert checkpoint.read_card(written)["name"] == "mine"
+
+
+@pytest.mark.parametrize("sizes", [{"hidden": 10**9}, {"layers": 10**6}])
+def test_a_card_that_asks_for_all_memory(written, sizes):
+    recarded(written, sizes=sizes)
+    with pytest.raises(CheckpointError, match="is refused"):
+        checkpoint.described(written)
