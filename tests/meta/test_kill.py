@@ -107,6 +107,7 @@ def test_killed_at_random_moments(tmp_path, kills):
         same(outcome(store), come_to(tmp_path / "whole", CONFIG, InProcess()))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own, of several kinds
 def test_workers_change_nothing(tmp_path):
     with executor(workers=2, timeout=120) as workers:
