@@ -5,11 +5,20 @@ import platform
 import time
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
 
 _CACHE_BYTES = 2**30
 """What is kept of compiled programs; the least recently used make room."""
+
+
+def gpu_options() -> dict[str, Any]:
+    """What XLA is told on a GPU: use the same kernels every time.
+
+    Trying out kernels takes longer than it saves where trainings are short, and may choose others.
+    """
+    return {"xla_gpu_autotune_level": 0, "xla_gpu_deterministic_ops": True}
 
 
 def cores() -> int:

@@ -21,6 +21,7 @@ from metaopt.baselines.memory import tree_bytes
 from search.bench.contenders import Contender
 from search.bench.results import Trials
 from search.bench.unfinished import Unfinished
+from search.machine import gpu_options
 from search.training import COURSES, initial_key, step_key
 from tasks import SPLITS, Params, Split, Task
 from tasks.augment import delayed
@@ -207,8 +208,7 @@ class Program:
         # LLVM's further levels take a quarter longer, and the programs are no faster.
         options: dict[str, Any] = {"xla_backend_optimization_level": 1}
         if jax.default_backend() != "cpu":
-            # Trying out kernels takes longer than these trainings, and may choose others each time.
-            options = {"xla_gpu_autotune_level": 0, "xla_gpu_deterministic_ops": True}
+            options = gpu_options()
         # Initializing runs once: optimizing that program would take longer than running it, and
         # compiling it for a GPU several times as long as for a CPU.
         quick: dict[str, Any] = {"xla_backend_optimization_level": 0}

@@ -269,13 +269,8 @@ def _full(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
         # The number of steps is data: every length shares one compiled program.
         states, total, lowest = jax.lax.fori_loop(0, length, body, (begun, zeros, zeros + jnp.inf))
         ends = jax.vmap(jax.random.fold_in, (0, None))(keys, length)
-        losses = {
-            "mean": lambda: total / length,
-            "lowest": lambda: lowest,
-            "end": lambda: finish(pairs, states, ends),
-        }[config.loss]()
-        _, broken = _finite(finish(pairs, states, ends), inner.worst)
-        losses, _ = _finite(losses, inner.worst)
+        ended, broken = _finite(finish(pairs, states, ends), inner.worst)
+        losses = {"mean": total / length, "lowest": lowest, "end": ended}[config.loss]
         gradient, delta = _weighted(losses, drawn, config)
         metrics = Metrics(
             jnp.mean(losses),

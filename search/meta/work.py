@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 import tasks
 from metaopt.learned import LearnedOptimizer, network
+from search.machine import gpu_options
 from search.meta.config import EstimatorConfig, MetaConfig, NetworkConfig
 from search.meta.curriculum import lengths, life, task_of
 from search.meta.estimators import Estimate, Lengths, estimator
@@ -17,10 +18,7 @@ from search.once import once
 
 def options() -> dict[str, Any]:
     """What the compiler is told."""
-    if jax.default_backend() == "cpu":
-        return {}
-    # Trying out kernels takes longer than it saves, and may choose others each time.
-    return {"xla_gpu_autotune_level": 0, "xla_gpu_deterministic_ops": True}
+    return {} if jax.default_backend() == "cpu" else gpu_options()
 
 
 class Group(NamedTuple):
