@@ -128,6 +128,27 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Merge:
+    """Put benchmarks of other optimizers side by side, without training anything again.
+
+    Attributes:
+      folders: folders of benchmarks of the same tasks, seeds and trials.
+      out: folder for what comes of it, made if need be.
+      optimizers: separated by commas: names of those to take; default all.
+    """
+
+    folders: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR")]
+    out: Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
+    optimizers: str = ""
+
+    def __call__(self) -> int:
+        from search.bench import drive, merge
+
+        merge.merge(self.folders, self.out, _listed(self.optimizers))
+        return drive.status(self.out)
+
+
+@dataclass(frozen=True)
 class Bench:
     """Optimizers compared with equal budgets, at the end of training."""
 
@@ -136,6 +157,7 @@ class Bench:
         | Annotated[Resume, subcommand("resume")]
         | Annotated[Status, subcommand("status")]
         | Annotated[Report, subcommand("report")]
+        | Annotated[Merge, subcommand("merge")]
     )
 
     def __call__(self) -> int:

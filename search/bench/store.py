@@ -93,7 +93,12 @@ def plan(folder: Path) -> BenchConfig:
 
 def done(folder: Path, config: BenchConfig) -> list[str]:
     """The tasks that are measured, in the suite's order."""
-    return [name for name in config.task_names if _path(folder, name).is_file()]
+    return [name for name in config.task_names if is_done(folder, name)]
+
+
+def is_done(folder: Path, task: str) -> bool:
+    """Whether a task is measured."""
+    return _path(folder, task).is_file()
 
 
 def _path(folder: Path, task: str) -> Path:
@@ -160,6 +165,27 @@ def write_costs(folder: Path, costs: Mapping[str, Cost], provenance: Mapping[str
     write_whole(folder / COSTS, json.dumps(content, indent=2) + "\n")
 
 
+def merge_costs(folder: Path, sources: Mapping[str, Path]) -> None:
+    """Keep what optimizers cost according to other benchmarks, by name, and on what machines."""
+    costs: dict[str, Cost] = {}
+    machines: dict[str, dict[str, None]] = {}
+    for name, source in sources.items():
+        found, provenance = _read_costs(source)
+        if name in found:
+            costs[name] = found[name]
+            for key, value in provenance.items():
+                machines.setdefault(key, {})[value] = None
+    write_costs(folder, costs, {key: "; ".join(values) for key, values in machines.items()})
+
+
+def _read_costs(folder: Path) -> tuple[dict[str, Cost], dict[str, str]]:
+    """The costs that are known, and on what machine they were measured."""
+    if not (folder / COSTS).is_file():
+        return {}, {}
+    content = json.loads((folder / COSTS).read_text(encoding="utf-8"))
+    return {name: Cost(**cost) for name, cost in content["costs"].items()}, content["provenance"]
+
+
 def results(folder: Path) -> Results:
     """Everything that was measured so far.
 
@@ -171,11 +197,7 @@ def results(folder: Path) -> Results:
     if not names:
         raise UserError(f"nothing is measured yet in {folder}: `metaopt bench resume {folder}`")
     files = {name: read(folder, name) for name in names}
-    costs, provenance = {}, {}
-    if (folder / COSTS).is_file():
-        content = json.loads((folder / COSTS).read_text(encoding="utf-8"))
-        costs = {name: Cost(**cost) for name, cost in content["costs"].items()}
-        provenance = content["provenance"]
+    costs, provenance = _read_costs(folder)
     planned = {
         key: ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
         for key, value in dataclasses.asdict(config).items()

@@ -50,7 +50,7 @@ def measure(job: Job, stop: Callable[[], bool] = lambda: False) -> Measurement:
     groups = [
         Group(contender, schedule, trials(contender, config.trials, config.tuning))
         for contender in map(find, config.optimizers)
-        for schedule in config.schedules
+        for schedule in _schedules(contender, config)
     ]
     trained = train(
         task,
@@ -62,11 +62,17 @@ def measure(job: Job, stop: Callable[[], bool] = lambda: False) -> Measurement:
         unfinished=job.unfinished,
     )
     measured = {
-        (Setting(length, group.schedule), group.contender.name): of_group
+        (Setting(length, schedule), group.contender.name): of_group
         for length, of_length in zip(config.lengths, trained.lengths, strict=True)
         for group, of_group in zip(groups, of_length, strict=True)
+        for schedule in ((group.schedule,) if group.contender.space else config.schedules)
     }
     return Measurement(facts(config.suite, job.task, trained.initial_loss), measured)
+
+
+def _schedules(contender: Contender, config: BenchConfig) -> tuple[str, ...]:
+    """The schedules to train with; what takes no learning rate does the same under each."""
+    return config.schedules if contender.space else config.schedules[:1]
 
 
 def facts(suite: str, name: str, initial_loss: float) -> Facts:
