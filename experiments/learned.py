@@ -2,15 +2,18 @@ r"""What is published of the released learned optimizers: how they were trained,
 
     metaopt meta-train run experiments/meta_celo.py --out CELO             (on a GPU)
     metaopt meta-train run experiments/meta_adafac_mlp.py --out ADAFAC
-    python -m experiments.learned release CELO celo_v1
-    python -m experiments.learned release ADAFAC adafac_mlp_v1
-    metaopt bench run --suite held_out --optimizers adam,lion,momentum_sgd,celo_v1,adafac_mlp_v1 \
-        --trials 15 --lengths 1,4 --out BENCH
-    python -m experiments.learned verdict BENCH
+    python -m experiments.learned release CELO celo_v2
+    python -m experiments.learned release ADAFAC adafac_mlp_v2
+    metaopt bench run --suite held_out --optimizers adam,lion,momentum_sgd,celo_v2,adafac_mlp_v2 \
+        --trials 15 --lengths 1,4 --out COSINE
+    metaopt bench run --suite held_out --optimizers adam,celo_v2,adafac_mlp_v2 \
+        --schedules constant --trials 15 --lengths 1,4 --out CONSTANT
+    python -m experiments.learned verdict COSINE CONSTANT
 
 `release` writes weights and card into `checkpoints/learned`, and the meta-training's page and curve
-into `experiments/results/learned`. `verdict` writes the benchmark's page, table and summary there,
-and into each card how the optimizer compares with tuned Adam.
+into `experiments/results/learned`. `verdict` writes the benchmarks' pages, tables and summaries
+there, and into each card how the optimizer compares with Adam, tuned over 15 learning rates, with a
+cosine schedule and at a constant rate, which is what VeLO's paper compares with.
 """
 
 import argparse
@@ -41,33 +44,39 @@ def release(folder: Path, name: str) -> None:
     write_whole(RESULTS / f"{name}.png", (page.parent / "loss.png").read_bytes())
 
 
-def publish(folder: Path) -> None:
-    """Write what a benchmark concludes, and each learned optimizer's verdict into its card."""
-    summary = bench_report.conclude(folder)
-    page = bench_report.write(folder, summary)
-    for name in ("index.html", "table.md"):
-        write_whole(RESULTS / name, (page.parent / name).read_bytes())
-    content = to_json(summary)
-    write_whole(RESULTS / "summary.json", json.dumps(content) + "\n")
+def publish(folders: list[Path]) -> None:
+    """Write what benchmarks conclude, and each learned optimizer's verdicts into its card."""
+    verdicts: dict[str, list[dict[str, Any]]] = {}
+    for folder in folders:
+        summary = bench_report.conclude(folder, REFERENCE)
+        page = bench_report.write(folder, summary)
+        content = to_json(summary)
+        kept = RESULTS / content["settings"][0]["schedule"]
+        for name in ("index.html", "table.md"):
+            write_whole(kept / name, (page.parent / name).read_bytes())
+        write_whole(kept / "summary.json", json.dumps(content) + "\n")
+        for name in content["optimizers"]:
+            verdicts.setdefault(name, []).extend(verdict(content, name))
     for card in sorted(CHECKPOINTS.glob("*.json")):
-        if card.stem in content["optimizers"]:
+        if card.stem in verdicts:
             found = json.loads(card.read_text(encoding="utf-8"))
-            found["verdict"] = verdict(content, card.stem)
+            found["verdict"] = verdicts[card.stem]
             write_whole(card, json.dumps(found, indent=2) + "\n")
 
 
 def verdict(summary: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """How a learned optimizer compares with the reference, for each length of training.
+    """How a learned optimizer compares with the reference, for each setting of a benchmark.
 
     A score is the test loss over the trivial predictor's. `as_good` counts tasks whose score is at
     most the tuned reference's, or above it by less than the larger deviation over seeds; `lower`
     those where it is lower; `fails_on` has those where it loses most. The speed-up is VeLO's: steps
     that the best of the reference's trainings needs to reach the same training loss, over those of
-    the learned optimizer.
+    the learned optimizer; where none gets there, the steps of the longest, which is 4 times the
+    standard length.
     """
     return [
-        {"length": setting["length"], **_compared(setting["outcomes"], name)}
-        for setting in summary["settings"]
+        {"schedule": at["schedule"], "length": at["length"], **_compared(at["outcomes"], name)}
+        for at in summary["settings"]
     ]
 
 
@@ -100,13 +109,13 @@ def main() -> None:
     one = commands.add_parser("release", help="publish a meta-training's weights")
     one.add_argument("folder", type=Path)
     one.add_argument("name")
-    other = commands.add_parser("verdict", help="publish a benchmark")
-    other.add_argument("folder", type=Path)
+    other = commands.add_parser("verdict", help="publish benchmarks")
+    other.add_argument("folders", type=Path, nargs="+")
     args = parser.parse_args()
     if args.command == "release":
         release(args.folder, args.name)
     else:
-        publish(args.folder)
+        publish(args.folders)
     print(f"wrote {RESULTS}")
 
 

@@ -91,7 +91,7 @@ def adafac_mlp(hidden: int = 4, layers: int = 2) -> LearnedOptimizer:
                 for p, g, a in zip(leaves, gradients, acc, strict=True)
             ]
             time = features.time(state.count)
-            (outputs,) = mlp.over_tensors([theta["mlp"]], seen, time)
+            outputs = mlp.over_tensors(theta["mlp"], seen, time)
             steps = [
                 (-STEP * direction * jnp.exp(EXPONENT * magnitude)).astype(g.dtype)
                 for g, (direction, magnitude) in zip(gradients, outputs, strict=True)

@@ -1,17 +1,19 @@
 """A learned direction and a learned step size, kept apart.
 
-With x the normalized features of each parameter (`features.velo`), l a learned vector,
+With x the normalized features of each parameter (`features.velo`), h a GRU over the statistics of
+its tensor, l a learned vector and M a learned matrix,
 
-  u     = l x + MLP(x)                       direction, then scaled to rms(u) = 1 over its tensor
-  r     = exp(a + f(h))                      step size of the tensor, h a GRU over its statistics
+  u     = (l + h M) x + MLP(x)               direction, then scaled to rms(u) = 1 over its tensor
+  r     = exp(a + f(h))                      step size of the tensor
   s     = sqrt(mean(p^2) + exp(2 b))         scale of the tensor
   p    <- p - (1 - t / T) r s u
 
-The network begins as what works by hand: l picks Adam's direction, f is 0, a is log 0.01, so that
-it is Adam with steps relative to the size of the weights and a rate that falls to zero in a
+The network begins as what works by hand: l picks Adam's direction, M and f are 0, a is log 0.01, so
+that it is Adam with steps relative to the size of the weights and a rate that falls to zero in a
 straight line. Meta-training moves it from there. The GRU sees, for each tensor, the losses and the
-fraction of the training (as VeLO does), its rank, and logarithms of how large weights, gradients
-and the averages of gradients are; what the tensors see is pooled by their mean.
+fraction of the training (as VeLO does), its rank, and logarithms of the length of the training and
+of how large weights, gradients and the averages of gradients are; what the tensors see is pooled by
+their mean.
 
 Reference: the split of step size and direction, and the direction's unit length, are ideas of
 Moudgil et al., "Celo: training versatile learned optimizers on a compute diet", 2025 (arXiv
@@ -46,7 +48,7 @@ from metaopt.learned.tensors import (
     rank_features,
 )
 
-CONTRACT = "celo/1"
+CONTRACT = "celo/2"
 
 _ADAM = 7
 """Where m rsqrt(v + 1e-6), m the fastest average, stands among the features."""
@@ -83,7 +85,7 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
       The learned optimizer. It needs the loss and the number of steps.
     """
     sizes = (features.VELO, *([units] * layers), 1)
-    inputs = loss_features.COUNT + FRACTIONS + RANKS + _STATISTICS
+    inputs = loss_features.COUNT + FRACTIONS + 1 + RANKS + _STATISTICS
 
     def init(key: jax.Array) -> Theta:
         keys = jax.random.split(key, 5)
@@ -91,6 +93,7 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
         perceptron[-1] = jax.tree.map(jnp.zeros_like, perceptron[-1])
         return {
             "linear": jnp.zeros(features.VELO, jnp.float32).at[_ADAM].set(1.0),
+            "steered": jnp.zeros((hidden, features.VELO), jnp.float32),
             "mlp": perceptron,
             "own": mlp.linear(keys[1], inputs, hidden),
             "pooled": mlp.linear(keys[2], inputs, hidden),
@@ -136,7 +139,11 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
                 accumulators.updated(old, g, Decays())
                 for old, g in zip(tree.flatten_up_to(state.acc), gradients, strict=True)
             ]
-            common = [loss_features.features(losses), fraction_features(state.count, total)]
+            common = [
+                loss_features.features(losses),
+                fraction_features(state.count, total),
+                0.1 * jnp.log(total)[None],
+            ]
             x = jnp.stack(
                 [
                     jnp.concatenate([*common, rank_features(p), _statistics(p, g, a)])
@@ -147,7 +154,7 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
             rates = _RATE * jnp.exp(10.0 * theta["scale"] + linear(theta["rate"], h)[:, 0])
             rates = rates * jnp.maximum(0.0, 1.0 - state.count.astype(jnp.float32) / total)
 
-            directions = _directions(theta, leaves, gradients, acc)
+            directions = _directions(theta, h, leaves, gradients, acc)
             floor = _FLOOR * jnp.exp(10.0 * theta["floor"])
             steps, kept = [], []
             for i, (p, g, u) in enumerate(
@@ -167,11 +174,13 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
         init,
         bind,
         frozenset({"num_steps", "value"}),
+        frozenset({"own", "pooled", "gates", "candidate", "rate"}),
     )
 
 
 def _directions(
     theta: Theta,
+    h: jax.Array,
     params: list[jax.Array],
     gradients: list[jax.Array],
     acc: list[Accumulators],
@@ -181,9 +190,10 @@ def _directions(
         features.velo(p.astype(jnp.float32), g, a)
         for p, g, a in zip(params, gradients, acc, strict=True)
     ]
-    linear = [{"w": theta["linear"][:, None], "b": jnp.zeros(1, jnp.float32)}]
-    straight, bent = mlp.over_tensors([linear, theta["mlp"]], seen)
-    sums = [a + b for (a,), (b,) in zip(straight, bent, strict=True)]
+    own = theta["linear"][None] + jnp.dot(h, theta["steered"])
+    sums = mlp.over_tensors(theta["mlp"], seen, own=own)
+    # Whole before it is measured: summed up on the way, it would be computed slowly.
+    sums = [jax.lax.optimization_barrier(u) for (u,) in sums]
     return [u * jax.lax.rsqrt(mean(u * u) + 1e-12) for u in sums]
 
 

@@ -22,8 +22,8 @@ Layers = list[dict[str, jax.Array]]
 _UNROLLED = 8
 """Layers up to this many units are sums of products of arrays; wider ones are matrix products."""
 
-_FEW, _SMALL = 4, 2**16
-"""More tensors than the one, with no more elements than the other, are evaluated at once."""
+_SMALL = 256
+"""Tensors with no more elements than this are evaluated at once."""
 
 
 def init(key: jax.Array, sizes: Sequence[int], bank: tuple[int, ...] = ()) -> Layers:
@@ -64,22 +64,39 @@ def apply(layers: Layers, features: Sequence[jax.Array]) -> list[jax.Array]:
     Returns:
       An array an output, of the shape that the features broadcast to.
     """
-    hidden = list(features)
+    hidden, last = list(features), len(layers) - 1
     for i, layer in enumerate(layers):
-        # A compiler may compute a unit again for each unit that takes it, and so on upwards: XLA
-        # then needs minutes to compile a perceptron for a GPU, and it is no faster for that.
-        hidden = list(lax.optimization_barrier(tuple(hidden)))
         narrow = layer["w"].shape[1] <= _UNROLLED
-        hidden = (_summed if narrow else _multiplied)(layer, hidden)
-        if i + 1 < len(layers):
+        if narrow and i == 0 < last and jax.default_backend() != "cpu":
+            hidden = _stacked(layer, hidden)
+        else:
+            # A compiler may compute a unit again for each unit that takes it, and so on upwards:
+            # XLA then needs minutes to compile a perceptron for a GPU, which is no faster for it.
+            hidden = list(lax.optimization_barrier(tuple(hidden)))
+            hidden = (_summed if narrow else _multiplied)(layer, hidden)
+        if i < last:
             hidden = [jax.nn.relu(x) for x in hidden]
     return hidden
 
 
+def _stacked(layer: dict[str, jax.Array], inputs: Sequence[jax.Array]) -> list[jax.Array]:
+    """A layer as one array, its units on the last axis.
+
+    So the features are never in a GPU's memory: units of an element, which are neighbours, each
+    compute them again from the little that they follow from.
+    """
+    ones = (1,) * max(x.ndim for x in inputs)
+    inputs = [x if x.ndim else x.reshape(ones) for x in inputs]
+    total = layer["b"].reshape(*ones, -1)
+    for same in _of_one_shape(inputs):
+        total = total + sum(inputs[i][..., None] * layer["w"][i].reshape(*ones, -1) for i in same)
+    total = lax.optimization_barrier(total)
+    return [total[..., u] for u in range(layer["b"].shape[0])]
+
+
 def _summed(layer: dict[str, jax.Array], inputs: Sequence[jax.Array]) -> list[jax.Array]:
     """A layer as sums over inputs of the same shape, the smallest first."""
-    order = sorted(range(len(inputs)), key=lambda i: (inputs[i].size, inputs[i].shape))
-    shapes = [list(same) for _, same in itertools.groupby(order, lambda i: inputs[i].shape)]
+    shapes = _of_one_shape(inputs)
 
     def unit(u: int) -> jax.Array:
         total = layer["b"][u]
@@ -88,6 +105,12 @@ def _summed(layer: dict[str, jax.Array], inputs: Sequence[jax.Array]) -> list[ja
         return total
 
     return [unit(u) for u in range(layer["b"].shape[0])]
+
+
+def _of_one_shape(inputs: Sequence[jax.Array]) -> list[list[int]]:
+    """Which inputs have the same shape, the smallest shape first."""
+    order = sorted(range(len(inputs)), key=lambda i: (inputs[i].size, inputs[i].shape))
+    return [list(same) for _, same in itertools.groupby(order, lambda i: inputs[i].shape)]
 
 
 def _multiplied(layer: dict[str, jax.Array], inputs: Sequence[jax.Array]) -> list[jax.Array]:
@@ -99,41 +122,58 @@ def _multiplied(layer: dict[str, jax.Array], inputs: Sequence[jax.Array]) -> lis
 
 
 def over_tensors(
-    perceptrons: Sequence[Layers],
+    layers: Layers,
     features: Sequence[Sequence[jax.Array]],
     common: Sequence[jax.Array] = (),
-) -> list[list[list[jax.Array]]]:
-    """The outputs of perceptrons that are the same for several tensors.
+    own: jax.Array | None = None,
+) -> list[list[jax.Array]]:
+    """The outputs of a perceptron that is the same for several tensors.
 
-    Many small tensors are evaluated at once, as if they were one, which is quicker to compile and
-    takes fewer kernels; large ones each for themselves, since that copies nothing.
+    Small tensors are evaluated at once, as if they were one, which is quicker to compile and takes
+    fewer kernels; large ones each for themselves, since that copies nothing.
 
     Args:
-      perceptrons: their weights.
+      layers: its weights.
       features: for each tensor its features, which are normalized here: x rsqrt(1e-5 + mean(x^2)).
       common: further features, scalars, the same for all tensors.
+      own: float32 (tensors, features), for each tensor weights of its own: the sum of normalized
+        features with these is added to the first output.
 
     Returns:
-      For each perceptron and tensor the outputs, of the shape that the features broadcast to.
+      For each tensor the outputs, of the shape that its features broadcast to.
     """
     sizes = [math.prod(jnp.broadcast_shapes(*(x.shape for x in seen))) for seen in features]
-    if len(sizes) > _FEW and sum(sizes) <= _SMALL:
-        return _joined(perceptrons, features, common)
-    scales = [[scale(x) for x in seen] for seen in features]
+    small = [i for i, size in enumerate(sizes) if size <= _SMALL]
+    joined = dict.fromkeys(small if len(small) > 1 else ())
+    weights = None if own is None else own[np.array(small, np.int32)]
+    at_once = _joined(layers, [features[i] for i in joined], common, weights) if joined else []
+    joined.update(zip(joined, at_once, strict=True))
     return [
-        [
-            apply(normalized(layers, of_tensor), [*seen, *common])
-            for seen, of_tensor in zip(features, scales, strict=True)
-        ]
-        for layers in perceptrons
+        joined.get(i) or _alone(layers, seen, common, None if own is None else own[i])
+        for i, seen in enumerate(features)
     ]
 
 
+def _alone(
+    layers: Layers,
+    features: Sequence[jax.Array],
+    common: Sequence[jax.Array],
+    own: jax.Array | None,
+) -> list[jax.Array]:
+    scales = [scale(x) for x in features]
+    first, *others = apply(normalized(layers, scales), [*features, *common])
+    if own is not None:
+        straight = [{"w": own[:, None], "b": jnp.zeros(1, own.dtype)}]
+        first = first + apply(normalized(straight, scales), features)[0]
+    return [first, *others]
+
+
 def _joined(
-    perceptrons: Sequence[Layers],
+    layers: Layers,
     features: Sequence[Sequence[jax.Array]],
     common: Sequence[jax.Array],
-) -> list[list[list[jax.Array]]]:
+    own: jax.Array | None,
+) -> list[list[jax.Array]]:
     shapes = [jnp.broadcast_shapes(*(x.shape for x in seen)) for seen in features]
     sizes = np.array([math.prod(shape) for shape in shapes])
     columns = [
@@ -144,17 +184,15 @@ def _joined(
     member = np.repeat(np.eye(len(shapes), dtype=np.float32), sizes, axis=0)
     means = _product(rows * rows, member / np.maximum(sizes, 1).astype(np.float32)[None])
     rows = rows * _product(lax.rsqrt(1e-5 + means), member.T)
+    first, *others = apply(layers, [*rows, *common])
+    if own is not None:
+        first = first + jnp.sum(rows * _product(own.T, member.T), axis=0)
     ends = np.cumsum(sizes)[:-1].tolist()
-    found = []
-    for layers in perceptrons:
-        parts = [jnp.split(output, ends) for output in apply(layers, [*rows, *common])]
-        found.append(
-            [
-                [part.reshape(shape) for part in of_tensor]
-                for of_tensor, shape in zip(zip(*parts, strict=True), shapes, strict=True)
-            ]
-        )
-    return found
+    parts = zip(*(jnp.split(output, ends) for output in (first, *others)), strict=True)
+    return [
+        [part.reshape(shape) for part in outputs]
+        for outputs, shape in zip(parts, shapes, strict=True)
+    ]
 
 
 def _product(a: jax.Array, b: np.ndarray) -> jax.Array:

@@ -48,6 +48,8 @@ class LearnedOptimizer(NamedTuple):
       bind: theta -> an Optax transformation, see `Bind`.
       needs: what it must be told beside gradients and parameters: `num_steps` when it is bound,
         `value`, the training loss, at every update.
+      linear: names of the parts of theta that are a layer (`w`, `b`) and that nothing but
+        `tensors.linear` applies: who perturbs such weights need not make the perturbed matrix.
     """
 
     contract: str
@@ -55,6 +57,7 @@ class LearnedOptimizer(NamedTuple):
     init: Callable[[jax.Array], Theta]
     bind: Bind
     needs: frozenset[str] = frozenset()
+    linear: frozenset[str] = frozenset()
 
 
 def count(theta: Theta) -> int:

@@ -93,7 +93,7 @@ def per_parameter_mlp(hidden: int = 32, layers: int = 2) -> LearnedOptimizer:
                 for p, g, ms in zip(leaves, gradients, averages, strict=True)
             ]
             time = features.time(state.count)
-            (outputs,) = mlp.over_tensors([theta["mlp"]], seen, time)
+            outputs = mlp.over_tensors(theta["mlp"], seen, time)
             steps = [
                 (-STEP * direction * jnp.exp(EXPONENT * magnitude)).astype(g.dtype)
                 for g, (direction, magnitude) in zip(gradients, outputs, strict=True)

@@ -150,17 +150,21 @@ def _random(seed, learned=LEARNED):
     return {**weights, "decays": jax.tree.map(lambda leaf: 0.1 * leaf, weights["decays"])}
 
 
-# Narrow and wide layers are computed in different ways, and so are tensors apart and together.
+# Narrow and wide layers are computed in different ways, tensors apart and together, and the first
+# layer on a GPU, whose way is open to a CPU, too.
 @pytest.mark.parametrize(
-    ("hidden", "names", "joined"),
+    ("hidden", "names", "joined", "backend"),
     [
-        (4, ("kernel", "scalar", "vector"), False),
-        (4, ("kernel", "scalar", "vector"), True),
-        (12, ("scalar", "wide"), False),
+        (4, ("kernel", "scalar", "vector"), False, "cpu"),
+        (4, ("kernel", "scalar", "vector"), True, "cpu"),
+        (4, ("kernel", "scalar", "vector"), False, "gpu"),
+        (4, ("kernel", "scalar", "vector"), True, "gpu"),
+        (12, ("scalar", "wide"), False, "cpu"),
     ],
 )
-def test_updates(monkeypatch, hidden, names, joined):
-    monkeypatch.setattr(mlp, "_FEW", 0 if joined else 99)
+def test_updates(monkeypatch, hidden, names, joined, backend):
+    monkeypatch.setattr(mlp, "_SMALL", 10**6 if joined else 0)
+    monkeypatch.setattr(mlp.jax, "default_backend", lambda: backend)
     learned = adafac_mlp(hidden)
     theta, (params, gradients) = _random(2, learned), _some(*names)
     bind = partial(learned.bind, compact=False)

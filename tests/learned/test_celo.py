@@ -75,7 +75,7 @@ def _reading(theta):
     losses, found = readings.loss_features(LOSSES, HORIZON), {name: [] for name in p}
     offset, floor = (np.float64(theta[name]) for name in ("scale", "floor"))
     for t in range(STEPS):
-        common, x = [losses[t], readings.of_training(t, HORIZON)], {}
+        common, x = [losses[t], readings.of_training(t, HORIZON), [0.1 * np.log(HORIZON)]], {}
         g = {
             name: np.clip(np.float64(of_all[t]), -1000, 1000) for name, of_all in GRADIENTS.items()
         }
@@ -92,7 +92,10 @@ def _reading(theta):
             rate = 0.01 * np.exp(10 * offset + bent) * max(0, 1 - t / HORIZON)
             features = readings.velo_features(memory[name], w, g[name])
             seen = readings.normalized(features, w.shape)
-            straight = seen @ np.asarray(theta["linear"], np.float64)
+            straight = np.asarray(theta["linear"], np.float64) + h[name] @ np.float64(
+                theta["steered"]
+            )
+            straight = seen @ straight
             u = straight + readings.perceptron(theta["mlp"], seen)[..., 0]
             u = u / np.sqrt((u**2).mean() + 1e-12)
             size = np.sqrt((w**2).mean() + (0.1 * np.exp(10 * floor)) ** 2)
@@ -107,7 +110,7 @@ def _reading(theta):
 @pytest.mark.parametrize("joined", [False, True])
 def test_it_follows_its_equations(monkeypatch, theta, joined):
     # Tensors are evaluated apart or together.
-    monkeypatch.setattr(mlp, "_FEW", 0 if joined else 99)
+    monkeypatch.setattr(mlp, "_SMALL", 10**6 if joined else 0)
     found, state = _trained(theta)
     for name, updates in _reading(theta).items():
         unit = np.abs(updates).max()
@@ -143,24 +146,24 @@ def test_after_the_end_it_stands_still(theta):
 
 
 @pytest.mark.parametrize(
-    ("hidden", "units", "layers", "expected"), [(32, 8, 2, 8682), (5, 4, 1, None)]
+    ("hidden", "units", "layers", "expected"), [(32, 8, 2, 9706), (5, 4, 1, None)]
 )
 def test_the_number_of_weights(hidden, units, layers, expected):
     found = count(readings.shapes_of_weights(celo(hidden, units, layers)))
-    inputs = 9 + 9 + 5 + 8
+    inputs = 9 + 9 + 1 + 5 + 8
     perceptron = units * 31 + (layers - 1) * units * (units + 1) + (units + 1)
     into = 2 * hidden * (inputs + 1)
     recurrent, rate = 3 * hidden * (2 * hidden + 1), hidden + 1
-    assert found == 30 + perceptron + into + recurrent + rate + 2
+    assert found == 30 * (1 + hidden) + perceptron + into + recurrent + rate + 2
     assert expected in (None, found)
 
 
 def test_what_it_asks_for(theta):
-    with pytest.raises(TypeError, match=r"celo/1 sees what fraction .* pass num_steps="):
+    with pytest.raises(TypeError, match=r"celo/2 sees what fraction .* pass num_steps="):
         LEARNED.bind(theta)
     optimizer = LEARNED.bind(theta, num_steps=10)
     state = optimizer.init(PARAMS)
-    with pytest.raises(TypeError, match=r"celo/1 sees the training loss.* value=loss"):
+    with pytest.raises(TypeError, match=r"celo/2 sees the training loss.* value=loss"):
         optimizer.update(PARAMS, state, PARAMS)
-    with pytest.raises(ValueError, match="celo/1 sees the parameters"):
+    with pytest.raises(ValueError, match="celo/2 sees the parameters"):
         optimizer.update(PARAMS, state, value=1.0)

@@ -34,7 +34,7 @@ def _reading(theta):
     ("hidden", "layers", "joined"), [(3, 1, False), (12, 2, False), (3, 1, True)]
 )
 def test_it_follows_its_equations(monkeypatch, hidden, layers, joined):
-    monkeypatch.setattr(mlp, "_FEW", 0 if joined else 99)
+    monkeypatch.setattr(mlp, "_SMALL", 10**6 if joined else 0)
     learned = per_parameter_mlp(hidden, layers)
     theta = readings.random_weights(learned, 2)
     bind = partial(learned.bind, compact=False)
