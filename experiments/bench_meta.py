@@ -9,6 +9,7 @@ that adapts. All run in turns, so that the ratios are of one machine in one stat
 """
 
 import argparse
+import dataclasses
 import json
 import statistics
 import time
@@ -53,7 +54,10 @@ NETWORKS: dict[str, Callable[[], LearnedOptimizer]] = {
     "celo": lambda: network("celo"),
     "velo_small": lambda: network("velo", hidden=64, bank=32),
     "velo": lambda: network("velo"),
+    "velo_rank_1": lambda: network("velo"),
 }
+RANKS = {"velo_rank_1": 1}
+"""Rank of the perturbations of large matrices, where they are not full."""
 
 
 class Speed(NamedTuple):
@@ -73,9 +77,9 @@ class Speed(NamedTuple):
 class Runner:
     """Truncations of one network, one after the other."""
 
-    def __init__(self, learned: LearnedOptimizer, particles: int):
+    def __init__(self, learned: LearnedOptimizer, rank: int, particles: int):
         inner = training(learned, tasks.get(TASK), normalization=CONFIG.normalization)
-        found = estimator(CONFIG, inner, particles)
+        found = estimator(dataclasses.replace(CONFIG, rank=rank), inner, particles)
         self._theta = learned.init(jax.random.key(0))
         began = time.perf_counter()
         self._run = jax.jit(found.estimate, compiler_options=options(), donate_argnums=1)
@@ -104,7 +108,7 @@ def measure(names: list[str], particles: int, repeats: int) -> dict[str, Speed]:
     """The speed of each, measured in turns."""
     runners = {}
     for name in names:
-        runners[name] = Runner(NETWORKS[name](), particles)
+        runners[name] = Runner(NETWORKS[name](), RANKS.get(name, 0), particles)
         print(f"{name:12} first truncation after {runners[name].first:.1f} s", flush=True)
     paces: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(repeats):

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from metaopt.learned import mlp
+from metaopt.learned.tensors import linear
 
 State = tuple[jax.Array, jax.Array]
 """h and c, float32 (..., hidden) each."""
@@ -25,7 +26,7 @@ def init(key: jax.Array, inputs: int, hidden: int) -> dict[str, jax.Array]:
 def apply(theta: dict[str, jax.Array], x: jax.Array, state: State) -> State:
     """One step, of many units at once: x is float32 (rows, inputs)."""
     h, c = state
-    z = jnp.dot(jnp.concatenate([x, h], axis=-1), theta["w"]) + theta["b"][None]
+    z = linear(theta, jnp.concatenate([x, h], axis=-1))
     i, g, f, o = jnp.split(z, 4, axis=-1)
     c = jax.nn.sigmoid(f + 1.0) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
     return jax.nn.sigmoid(o) * jnp.tanh(c), c

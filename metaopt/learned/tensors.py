@@ -1,7 +1,7 @@
 """A network's tensors: going over them, and what a recurrent network sees of each."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +54,42 @@ def magnitude(x: jax.Array) -> jax.Array:
 # ---------------------------------------------------------------- layers on rows
 
 
-def linear(layer: dict[str, jax.Array], x: jax.Array) -> jax.Array:
-    """X W + b for each row of x, float32 (rows, inputs)."""
-    return jnp.dot(x, layer["w"]) + layer["b"][None]
+class Shifted(NamedTuple):
+    """A matrix W + sign N, where W is the same in many of them and N in two.
+
+    Attributes:
+      w: float32 (inputs, outputs).
+      sign: float32 ().
+      noise: float32 (inputs, outputs).
+    """
+
+    w: Any
+    sign: Any
+    noise: Any
+
+
+class LowRank(NamedTuple):
+    """A matrix W + A B'.
+
+    Attributes:
+      w: float32 (inputs, outputs).
+      a: float32 (inputs, rank).
+      b: float32 (outputs, rank).
+    """
+
+    w: Any
+    a: Any
+    b: Any
+
+
+def linear(layer: dict[str, Any], x: jax.Array) -> jax.Array:
+    """X W + b for each row of x, float32 (rows, inputs); W may be `Shifted` or `LowRank`."""
+    return _product(x, layer["w"]) + layer["b"][None]
+
+
+def _product(x: jax.Array, w: jax.Array | Shifted | LowRank) -> jax.Array:
+    if isinstance(w, Shifted):
+        return jnp.dot(x, w.w) + w.sign * jnp.dot(x, w.noise)
+    if isinstance(w, LowRank):
+        return jnp.dot(x, w.w) + jnp.dot(jnp.dot(x, w.a), w.b.T)
+    return jnp.dot(x, w)

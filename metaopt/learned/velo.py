@@ -167,6 +167,7 @@ def velo(hidden: int = 512, bank: int = 256, units: int = 4, layers: int = 2) ->
         init,
         bind,
         frozenset({"num_steps", "value"}),
+        frozenset({"mixed", "own", "lstm", "controls", "rate"}),
     )
 
 

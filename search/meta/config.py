@@ -52,6 +52,7 @@ class EstimatorConfig:
       normalization: how losses of different tasks are made comparable; see `inner.normalized`.
       delta: what is made of the difference between the two losses of a pair: nothing, its sign, or
         its ratio to the root mean square of its task's.
+      rank: of the perturbations of large matrices, see `search.meta.perturb`; 0: full.
     """
 
     method: Method = "pes"
@@ -61,6 +62,7 @@ class EstimatorConfig:
     fresh: int = 10
     normalization: Normalization = "relative"
     delta: Delta = "plain"
+    rank: int = 0
 
     def __post_init__(self) -> None:
         """Reject what cannot be run."""
@@ -75,6 +77,8 @@ class EstimatorConfig:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if self.truncation < 1 or self.fresh < 1 or not self.deviation > 0:
             raise ValueError("truncation, fresh and deviation must be positive")
+        if self.rank < 0:
+            raise ValueError(f"rank must be at least 0, got {self.rank}")
         if self.method != "full_es" and self.loss != "mean":
             raise ValueError(f"loss {self.loss!r} needs whole trainings: method 'full_es'")
 

@@ -23,8 +23,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from search.meta import perturb
 from search.meta.config import Delta, EstimatorConfig
 from search.meta.inner import Inner, Theta
+from search.meta.perturb import Pairs
 
 Tree = Any
 
@@ -94,8 +96,8 @@ class Carry(NamedTuple):
       done: int32 (particles,), steps so far.
       length: int32 (particles,), steps in all; 0 before the first training.
       keys: (particles,), what the training draws from.
-      perturbation: like theta with a leading axis, what the estimate multiplies: the sum of the
-        perturbations so far, or the one of the training.
+      perturbation: like theta with a leading axis (or as drawn), what the estimate multiplies: the
+        sum of the perturbations so far, or the one of the training.
     """
 
     states: Tree
@@ -146,57 +148,32 @@ def _drawn(key: jax.Array, lengths: Lengths, shape: tuple[int, ...], unit: int) 
     return jnp.maximum(unit, unit * jnp.round(drawn / unit)).astype(jnp.int32)
 
 
-def _empty(begin: Callable[[jax.Array, jax.Array], Tree], theta: Theta, particles: int) -> Carry:
+def _empty(begin: Callable[[jax.Array, jax.Array], Tree], kept: Tree, particles: int) -> Carry:
+    """Nothing under way; `kept` is like what is kept of perturbations."""
     keys = jax.random.split(jax.random.key(0), particles)
     nothing = jnp.zeros(particles, jnp.int32)
     states = jax.eval_shape(begin, keys, nothing)
-    return Carry(
-        jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), states),
-        nothing,
-        nothing,
-        keys,
-        jax.tree.map(lambda w: jnp.zeros((particles, *w.shape), w.dtype), theta),
-    )
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (states, kept))
+    return Carry(zeros[0], nothing, nothing, keys, zeros[1])
 
 
 # ---------------------------------------------------------------- evolution strategies
 
 
-def _perturbations(key: jax.Array, theta: Theta, deviation: float, particles: int) -> Theta:
-    leaves, tree = jax.tree.flatten(theta)
-    keys = jax.random.split(key, len(leaves))
-    drawn = [
-        deviation * jax.random.normal(k, (particles, *w.shape), w.dtype)
-        for k, w in zip(keys, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(tree, drawn)
+def _advance(inner: Inner, made: Pairs) -> Callable:
+    """(states, keys) -> states and losses, (particles, 2): both halves with the same key."""
+    return perturb.over(inner.step, made, (0, 0), (0, None))
 
 
-def _pairs(theta: Theta, perturbations: Theta) -> Theta:
-    """Theta + eps and theta - eps, leading axes (particles, 2)."""
-    return jax.tree.map(
-        lambda w, eps: jnp.stack([w[None] + eps, w[None] - eps], axis=1), theta, perturbations
-    )
+def _begun(inner: Inner, made: Pairs) -> Callable[[jax.Array, jax.Array], Tree]:
+    return perturb.over(inner.begin, made, (0, None), (0, None))
 
 
-def _on_pairs(function: Callable) -> Callable:
-    """(theta, state, key) of all particles, both halves with the same key."""
-    return jax.vmap(jax.vmap(function, (0, 0, None)), (0, 0, 0))
-
-
-def _begun(inner: Inner, pairs: Theta) -> Callable[[jax.Array, jax.Array], Tree]:
-    both = jax.vmap(jax.vmap(inner.begin, (0, None, None)), (0, 0, 0))
-    return lambda keys, length: both(pairs, keys, length)
-
-
-def _weighted(
-    losses: jax.Array, perturbations: Theta, config: EstimatorConfig
-) -> tuple[Theta, jax.Array]:
+def _weighted(losses: jax.Array, noise: Theta, config: EstimatorConfig) -> tuple[Theta, jax.Array]:
     """The gradient from the losses of pairs (particles, 2), and the pairs' differences."""
     delta = losses[:, 0] - losses[:, 1]
     weight = _transformed(delta, config.delta) / (2 * config.deviation**2 * delta.shape[0])
-    gradient = jax.tree.map(lambda eps: jnp.tensordot(weight, eps, axes=1), perturbations)
-    return gradient, delta
+    return perturb.weighted(weight, noise), delta
 
 
 def _transformed(delta: jax.Array, how: Delta) -> jax.Array:
@@ -208,33 +185,41 @@ def _transformed(delta: jax.Array, how: Delta) -> jax.Array:
 
 
 def _truncated(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
-    advance = _on_pairs(inner.step)
+    def drawn_for(theta: Theta, key: jax.Array) -> tuple[Theta, Theta]:
+        separate = perturb.apart(theta, inner.linear)
+        return separate, perturb.draw(
+            key, theta, separate, config.deviation, particles, config.rank
+        )
 
     def start(theta: Theta, key: jax.Array) -> Carry:
-        pairs = _pairs(theta, _perturbations(key, theta, 0.0, particles))
-        return _empty(_begun(inner, pairs), theta, particles)
+        separate, noise = drawn_for(theta, key)
+        kept = noise
+        if config.method == "pes":
+            kept = jax.tree.map(lambda w: jnp.zeros((particles, *w.shape), w.dtype), theta)
+        return _empty(_begun(inner, perturb.pairs(theta, noise, separate)), kept, particles)
 
     def estimate(theta: Theta, carry: Carry, key: jax.Array, lengths: Lengths) -> Estimate:
-        drawn = _perturbations(jax.random.fold_in(key, 0), theta, config.deviation, particles)
+        separate, drawn = drawn_for(theta, jax.random.fold_in(key, 0))
         if config.method == "es_single":
             ended = carry.done >= carry.length
             drawn = jax.tree.map(
                 lambda new, old: _where(ended, new, old), drawn, carry.perturbation
             )
-        pairs = _pairs(theta, drawn)
+        made = perturb.pairs(theta, drawn, separate)
+        advance = _advance(inner, made)
         carry = _renewed(
-            carry, _begun(inner, pairs), jax.random.fold_in(key, 1), lengths, config.truncation
+            carry, _begun(inner, made), jax.random.fold_in(key, 1), lengths, config.truncation
         )
 
         def body(states: Tree, k: jax.Array) -> tuple[Tree, jax.Array]:
             keys = jax.vmap(jax.random.fold_in)(carry.keys, carry.done + k)
-            return advance(pairs, states, keys)
+            return advance(states, keys)
 
         states, losses = jax.lax.scan(body, carry.states, jnp.arange(config.truncation))
         losses, broken = _finite(losses, inner.worst)
         perturbation = drawn
         if config.method == "pes":
-            perturbation = jax.tree.map(jnp.add, carry.perturbation, drawn)
+            perturbation = perturb.added(carry.perturbation, drawn)
         gradient, delta = _weighted(jnp.mean(losses, axis=0), perturbation, config)
         carry = carry._replace(
             states=states, done=carry.done + config.truncation, perturbation=perturbation
@@ -245,31 +230,32 @@ def _truncated(config: EstimatorConfig, inner: Inner, particles: int) -> Estimat
 
 
 def _full(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
-    advance, finish = _on_pairs(inner.step), _on_pairs(inner.final)
-
     def start(theta: Theta, key: jax.Array) -> None:
         del theta, key
 
     def estimate(theta: Theta, carry: None, key: jax.Array, lengths: Lengths) -> Estimate:
-        drawn = _perturbations(jax.random.fold_in(key, 0), theta, config.deviation, particles)
-        pairs = _pairs(theta, drawn)
+        separate = perturb.apart(theta, inner.linear)
+        drawn = perturb.draw(
+            jax.random.fold_in(key, 0), theta, separate, config.deviation, particles, config.rank
+        )
+        made = perturb.pairs(theta, drawn, separate)
+        advance = _advance(inner, made)
         keys = jax.random.split(jax.random.fold_in(key, 1), particles)
         length = _drawn(jax.random.fold_in(key, 2), lengths, (), config.truncation)
         zeros = jnp.zeros((particles, 2), jnp.float32)
 
         def body(k: jax.Array, at: tuple[Tree, jax.Array, jax.Array]) -> tuple:
             states, total, lowest = at
-            states, losses = advance(
-                pairs, states, jax.vmap(jax.random.fold_in, (0, None))(keys, k)
-            )
+            states, losses = advance(states, jax.vmap(jax.random.fold_in, (0, None))(keys, k))
             losses, _ = _finite(losses, inner.worst)
             return states, total + losses, jnp.minimum(lowest, losses)
 
-        begun = _begun(inner, pairs)(keys, jnp.broadcast_to(length, (particles,)))
+        begun = _begun(inner, made)(keys, jnp.broadcast_to(length, (particles,)))
         # The number of steps is data: every length shares one compiled program.
         states, total, lowest = jax.lax.fori_loop(0, length, body, (begun, zeros, zeros + jnp.inf))
         ends = jax.vmap(jax.random.fold_in, (0, None))(keys, length)
-        ended, broken = _finite(finish(pairs, states, ends), inner.worst)
+        finish = perturb.over(inner.final, made, (0, 0), (0, None))
+        ended, broken = _finite(finish(states, ends), inner.worst)
         losses = {"mean": total / length, "lowest": lowest, "end": ended}[config.loss]
         gradient, delta = _weighted(losses, drawn, config)
         metrics = Metrics(
@@ -293,7 +279,8 @@ def _through(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator
 
     def start(theta: Theta, key: jax.Array) -> Carry:
         del key
-        return _empty(begun(theta), theta, particles)
+        nothing = jax.tree.map(lambda w: jnp.zeros((particles, *w.shape), w.dtype), theta)
+        return _empty(begun(theta), nothing, particles)
 
     def estimate(theta: Theta, carry: Carry, key: jax.Array, lengths: Lengths) -> Estimate:
         carry = _renewed(

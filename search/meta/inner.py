@@ -24,12 +24,14 @@ class Inner(NamedTuple):
       step: (theta, state, key) -> the next state, and the loss before the step, float32 ().
       final: (theta, state, key) -> the loss that the training has come to, float32 ().
       worst: what a loss that is not finite counts as.
+      linear: see `LearnedOptimizer.linear`.
     """
 
     begin: Callable[[Theta, jax.Array, jax.Array], Any]
     step: Callable[[Theta, Any, jax.Array], tuple[Any, jax.Array]]
     final: Callable[[Theta, Any, jax.Array], jax.Array]
     worst: float
+    linear: frozenset[str] = frozenset()
 
 
 class Training(NamedTuple):
@@ -102,7 +104,7 @@ def training(
         return normalized(loss, task.trivial_loss, normalization)
 
     worst = float(normalize(jnp.float32(jnp.inf)))
-    return Inner(begin, step, final, worst)
+    return Inner(begin, step, final, worst, network.linear)
 
 
 def _scales(key: jax.Array, shapes: Params, spread: float) -> Params:

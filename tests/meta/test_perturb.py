@@ -1,0 +1,141 @@
+"""Perturbed matrices that are never made come to what made ones come to."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from baseline_checks.trajectories import quick_jit
+
+from metaopt.learned import network
+from metaopt.learned.tensors import linear
+from search.meta import perturb
+from search.meta.config import EstimatorConfig
+from search.meta.estimators import Lengths, estimator
+from search.meta.inner import Inner
+
+INPUTS, OUTPUTS, PARTICLES = 3, 5, 40
+THETA = {
+    "layer": {"w": jnp.linspace(-1.0, 1.0, 15).reshape(INPUTS, OUTPUTS), "b": jnp.ones(OUTPUTS)},
+    "other": jnp.arange(2.0),
+}
+X = jnp.asarray(np.random.default_rng(0).normal(size=(4, INPUTS)), jnp.float32)
+TARGET = jnp.asarray(np.random.default_rng(1).normal(size=(4, OUTPUTS)), jnp.float32)
+KEY = jax.random.key(0)
+LENGTHS = Lengths(jnp.float32(4), jnp.float32(12))
+
+
+@pytest.fixture(autouse=True)
+def _every_matrix_is_large(monkeypatch):
+    monkeypatch.setattr(perturb, "_LARGE", 1)
+
+
+def _problem(names=frozenset({"layer"})):
+    """A loss that is linear in theta but for what has piled up in the state."""
+
+    def begin(theta, key, length):
+        del key, length
+        return theta["other"][0]
+
+    def step(theta, state, key):
+        y = linear(theta["layer"], X) + theta["other"][1] + 0.1 * state
+        return state + jnp.mean(y) + 0.1 * jax.random.normal(key), jnp.mean(y * TARGET)
+
+    return Inner(begin, step, lambda theta, state, key: step(theta, state, key)[1], 1e6, names)
+
+
+def _dense(noise):
+    return {
+        "layer": {
+            "w": jnp.einsum("pir,por->pio", *noise["layer"]["w"]),
+            "b": noise["layer"]["b"],
+        },
+        "other": noise["other"],
+    }
+
+
+def _drawn(rank, particles=PARTICLES, key=KEY):
+    separate = perturb.apart(THETA, frozenset({"layer"}))
+    assert separate == {"layer": {"w": True, "b": False}, "other": False}
+    return perturb.draw(key, THETA, separate, 0.1, particles, rank)
+
+
+@pytest.mark.parametrize(
+    ("method", "rank"), [("full_es", 2), ("truncated_es", 0), ("es_single", 2), ("pes", 2)]
+)
+def test_the_estimate_is_that_of_made_matrices(monkeypatch, method, rank):
+    def estimates(problem):
+        found = estimator(EstimatorConfig(method, 0.1, truncation=4, rank=rank), problem, 6)
+
+        @quick_jit
+        def run(carry, key):
+            return found.estimate(THETA, carry, key, LENGTHS)
+
+        carry, all_of_them = found.start(THETA, KEY), []
+        for k in range(3):
+            result = run(carry, jax.random.fold_in(KEY, k))
+            carry, _ = result.carry, all_of_them.append((result.gradient, result.metrics))
+        return all_of_them
+
+    ours = estimates(_problem())
+    if rank:
+        draw, separate = perturb.draw, perturb.apart(THETA, frozenset({"layer"}))
+        monkeypatch.setattr(
+            perturb,
+            "draw",
+            lambda key, theta, _, *more: _dense(draw(key, theta, separate, *more)),
+        )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),
+        ours,
+        estimates(_problem(frozenset())),
+    )
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_low_rank_noise_has_the_moments_of_full_noise(rank):
+    noise = _drawn(rank, 20_000)
+    assert noise["layer"]["w"].a.shape == (20_000, INPUTS, rank)
+    eps = np.asarray(_dense(noise)["layer"]["w"], np.float64).reshape(20_000, -1) / 0.1
+    np.testing.assert_allclose(eps.mean(axis=0), 0, atol=0.035)
+    # The square of an element varies by 2 + 6 / rank, and a product of two by at most 1 + 4 / rank.
+    bound = 5 * np.sqrt((2 + 6 / rank) / 20_000)
+    np.testing.assert_allclose(eps.T @ eps / 20_000, np.eye(15), atol=bound)
+
+
+def test_a_low_rank_estimate_is_unbiased():
+    found = estimator(EstimatorConfig("full_es", 0.1, truncation=1, rank=1), _problem(), PARTICLES)
+    one = Lengths(jnp.float32(1), jnp.float32(1))
+    keys = jax.random.split(KEY, 300)
+    run = quick_jit(jax.vmap(lambda key: found.estimate(THETA, None, key, one).gradient))
+    gradients = np.asarray(run(keys)["layer"]["w"], np.float64)
+    expected = np.asarray(X.T @ TARGET / TARGET.size)
+    error = gradients.std(axis=0, ddof=1) / np.sqrt(len(keys))
+    scores = (gradients.mean(axis=0) - expected) / error
+    assert np.abs(scores).max() < 3.5
+    assert np.linalg.norm(error) < 0.3 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("name", ["velo", "celo"])
+def test_networks_name_their_layers_right(name):
+    """Every large layer is one that takes a perturbation apart from it."""
+    made = network(name, hidden=4, units=2)
+    theta = made.init(KEY)
+    separate = perturb.apart(theta, made.linear)
+    assert {k for k, part in separate.items() if any(jax.tree.leaves(part))} == made.linear
+    pairs = perturb.pairs(theta, perturb.draw(KEY, theta, separate, 0.1, 2, 1), separate)
+    params = {"w": jnp.ones((3, 2)), "b": jnp.zeros(2)}
+
+    def step(theta):
+        optimizer = made.bind(theta, num_steps=10)
+        return optimizer.update(params, optimizer.init(params), params, value=1.0)[0]
+
+    jax.tree.map(
+        lambda u, p: np.testing.assert_equal(u.shape, (2, 2, *p.shape)),
+        jax.eval_shape(perturb.over(step, pairs)),
+        params,
+    )
+
+
+def test_a_rank_below_zero_is_refused():
+    with pytest.raises(ValueError, match="rank must be at least 0, got -1"):
+        EstimatorConfig(rank=-1)
