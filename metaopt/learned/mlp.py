@@ -144,12 +144,13 @@ def over_tensors(
     """
     sizes = [math.prod(jnp.broadcast_shapes(*(x.shape for x in seen))) for seen in features]
     small = [i for i, size in enumerate(sizes) if size <= _SMALL]
-    joined = dict.fromkeys(small if len(small) > 1 else ())
-    weights = None if own is None else own[np.array(small, np.int32)]
-    at_once = _joined(layers, [features[i] for i in joined], common, weights) if joined else []
-    joined.update(zip(joined, at_once, strict=True))
+    joined: dict[int, list[jax.Array]] = {}
+    if len(small) > 1:
+        weights = None if own is None else own[np.array(small)]
+        at_once = _joined(layers, [features[i] for i in small], common, weights)
+        joined = dict(zip(small, at_once, strict=True))
     return [
-        joined.get(i) or _alone(layers, seen, common, None if own is None else own[i])
+        joined[i] if i in joined else _alone(layers, seen, common, None if own is None else own[i])
         for i, seen in enumerate(features)
     ]
 

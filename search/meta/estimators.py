@@ -160,6 +160,12 @@ def _empty(begin: Callable[[jax.Array, jax.Array], Tree], kept: Tree, particles:
 # ---------------------------------------------------------------- evolution strategies
 
 
+def _drawn_noise(
+    key: jax.Array, theta: Theta, config: EstimatorConfig, inner: Inner, particles: int
+) -> Theta:
+    return perturb.draw(key, theta, inner.linear, config.deviation, particles, config.rank)
+
+
 def _advance(inner: Inner, made: Pairs) -> Callable:
     """(states, keys) -> states and losses, (particles, 2): both halves with the same key."""
     return perturb.over(inner.step, made, (0, 0), (0, None))
@@ -185,27 +191,21 @@ def _transformed(delta: jax.Array, how: Delta) -> jax.Array:
 
 
 def _truncated(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
-    def drawn_for(theta: Theta, key: jax.Array) -> tuple[Theta, Theta]:
-        separate = perturb.apart(theta, inner.linear)
-        return separate, perturb.draw(
-            key, theta, separate, config.deviation, particles, config.rank
-        )
-
     def start(theta: Theta, key: jax.Array) -> Carry:
-        separate, noise = drawn_for(theta, key)
-        kept = noise
+        kept = noise = _drawn_noise(key, theta, config, inner, particles)
         if config.method == "pes":
             kept = jax.tree.map(lambda w: jnp.zeros((particles, *w.shape), w.dtype), theta)
-        return _empty(_begun(inner, perturb.pairs(theta, noise, separate)), kept, particles)
+        made = perturb.pairs(theta, noise, inner.linear)
+        return _empty(_begun(inner, made), kept, particles)
 
     def estimate(theta: Theta, carry: Carry, key: jax.Array, lengths: Lengths) -> Estimate:
-        separate, drawn = drawn_for(theta, jax.random.fold_in(key, 0))
+        drawn = _drawn_noise(jax.random.fold_in(key, 0), theta, config, inner, particles)
         if config.method == "es_single":
             ended = carry.done >= carry.length
             drawn = jax.tree.map(
                 lambda new, old: _where(ended, new, old), drawn, carry.perturbation
             )
-        made = perturb.pairs(theta, drawn, separate)
+        made = perturb.pairs(theta, drawn, inner.linear)
         advance = _advance(inner, made)
         carry = _renewed(
             carry, _begun(inner, made), jax.random.fold_in(key, 1), lengths, config.truncation
@@ -234,11 +234,8 @@ def _full(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
         del theta, key
 
     def estimate(theta: Theta, carry: None, key: jax.Array, lengths: Lengths) -> Estimate:
-        separate = perturb.apart(theta, inner.linear)
-        drawn = perturb.draw(
-            jax.random.fold_in(key, 0), theta, separate, config.deviation, particles, config.rank
-        )
-        made = perturb.pairs(theta, drawn, separate)
+        drawn = _drawn_noise(jax.random.fold_in(key, 0), theta, config, inner, particles)
+        made = perturb.pairs(theta, drawn, inner.linear)
         advance = _advance(inner, made)
         keys = jax.random.split(jax.random.fold_in(key, 1), particles)
         length = _drawn(jax.random.fold_in(key, 2), lengths, (), config.truncation)

@@ -75,14 +75,19 @@ def apart(theta: Theta, linear: frozenset[str]) -> Theta:
 
 
 def draw(
-    key: jax.Array, theta: Theta, separate: Theta, deviation: float, particles: int, rank: int
+    key: jax.Array,
+    theta: Theta,
+    linear: frozenset[str],
+    deviation: float,
+    particles: int,
+    rank: int,
 ) -> Theta:
     """A perturbation for each particle: arrays (particles, ...), or `Factors`.
 
     Args:
       key: what they are drawn from.
       theta: the weights.
-      separate: see `apart`.
+      linear: see `apart`.
       deviation: of each element.
       particles: how many.
       rank: of the perturbations of large matrices; 0: full.
@@ -99,11 +104,11 @@ def draw(
         )
         return Factors(a, deviation / rank**0.5 * b)
 
-    drawn = map(one, keys, leaves, jax.tree.leaves(separate))
+    drawn = map(one, keys, leaves, jax.tree.leaves(apart(theta, linear)))
     return jax.tree.unflatten(tree, list(drawn))
 
 
-def pairs(theta: Theta, noise: Theta, separate: Theta) -> Pairs:
+def pairs(theta: Theta, noise: Theta, linear: frozenset[str]) -> Pairs:
     """Both halves of the pairs of all particles."""
 
     def one(w: jax.Array, eps: jax.Array | Factors, large: bool) -> tuple[Any, Any, Any]:
@@ -116,7 +121,7 @@ def pairs(theta: Theta, noise: Theta, separate: Theta) -> Pairs:
         return jnp.stack([w[None] + eps, w[None] - eps], axis=1), 0, 0
 
     leaves, tree = jax.tree.flatten(theta)
-    found = map(one, leaves, tree.flatten_up_to(noise), jax.tree.leaves(separate))
+    found = map(one, leaves, tree.flatten_up_to(noise), jax.tree.leaves(apart(theta, linear)))
     return Pairs(*(jax.tree.unflatten(tree, part) for part in zip(*found, strict=True)))
 
 

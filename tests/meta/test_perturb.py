@@ -21,6 +21,7 @@ THETA = {
 X = jnp.asarray(np.random.default_rng(0).normal(size=(4, INPUTS)), jnp.float32)
 TARGET = jnp.asarray(np.random.default_rng(1).normal(size=(4, OUTPUTS)), jnp.float32)
 KEY = jax.random.key(0)
+LINEAR = frozenset({"layer"})
 LENGTHS = Lengths(jnp.float32(4), jnp.float32(12))
 
 
@@ -29,7 +30,7 @@ def _every_matrix_is_large(monkeypatch):
     monkeypatch.setattr(perturb, "_LARGE", 1)
 
 
-def _problem(names=frozenset({"layer"})):
+def _problem(names=LINEAR):
     """A loss that is linear in theta but for what has piled up in the state."""
 
     def begin(theta, key, length):
@@ -54,9 +55,9 @@ def _dense(noise):
 
 
 def _drawn(rank, particles=PARTICLES, key=KEY):
-    separate = perturb.apart(THETA, frozenset({"layer"}))
-    assert separate == {"layer": {"w": True, "b": False}, "other": False}
-    return perturb.draw(key, THETA, separate, 0.1, particles, rank)
+    found = perturb.apart(THETA, LINEAR)
+    assert found == {"layer": {"w": True, "b": False}, "other": False}
+    return perturb.draw(key, THETA, LINEAR, 0.1, particles, rank)
 
 
 @pytest.mark.parametrize(
@@ -78,11 +79,9 @@ def test_the_estimate_is_that_of_made_matrices(monkeypatch, method, rank):
 
     ours = estimates(_problem())
     if rank:
-        draw, separate = perturb.draw, perturb.apart(THETA, frozenset({"layer"}))
+        draw = perturb.draw
         monkeypatch.setattr(
-            perturb,
-            "draw",
-            lambda key, theta, _, *more: _dense(draw(key, theta, separate, *more)),
+            perturb, "draw", lambda key, theta, _, *more: _dense(draw(key, theta, LINEAR, *more))
         )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),
@@ -122,7 +121,7 @@ def test_networks_name_their_layers_right(name):
     theta = made.init(KEY)
     separate = perturb.apart(theta, made.linear)
     assert {k for k, part in separate.items() if any(jax.tree.leaves(part))} == made.linear
-    pairs = perturb.pairs(theta, perturb.draw(KEY, theta, separate, 0.1, 2, 1), separate)
+    pairs = perturb.pairs(theta, perturb.draw(KEY, theta, made.linear, 0.1, 2, 1), made.linear)
     params = {"w": jnp.ones((3, 2)), "b": jnp.zeros(2)}
 
     def step(theta):

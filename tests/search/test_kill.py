@@ -69,7 +69,7 @@ def drive(folder, cache, kill=None):
     return line, driver.returncode
 
 
-@pytest.mark.parametrize("kills", [7, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(tmp_path, kills):
     draw = random.Random(20)
     cache, folder = tmp_path / "cache", tmp_path / "killed"
