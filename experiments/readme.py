@@ -154,6 +154,7 @@ def learned_table() -> str:
     rows = [
         [
             "",
+            "Adam's rate",
             "length",
             "lower loss than tuned Adam",
             "as good",
@@ -169,26 +170,63 @@ def learned_table() -> str:
                 for key in ("lower", "as_good", "at_least_4_times_faster", "diverged")
             ]
             cells.insert(2, f"{found['speedup_median']:.2f}")
-            rows.append([f"`{path.stem}`", f"{found['length']:g}", *cells])
+            rows.append([f"`{path.stem}`", found["schedule"], f"{found['length']:g}", *cells])
+    return markdown(rows)
+
+
+def large_table() -> str:
+    """How a released learned optimizer does on larger networks than it was trained on."""
+    found = json.loads((RESULTS / "learned" / "large.json").read_text())
+    factors = [factor for factor in found[0]["learned"] if float(factor) != 1.0]
+    rows = [
+        [
+            "width",
+            "parameters",
+            "`celo_v2`",
+            *(f"steps × {x}" for x in factors),
+            "Adam, tuned",
+            "at",
+        ]
+    ]
+    for row in found:
+        losses = [row["learned"]["1.0"], *(row["learned"][x] for x in factors), row["adam"]]
+        sizes = [f"{row[key]:,}" for key in ("width", "parameters")]
+        rows.append([*sizes, *(f"{loss:.3f}" for loss in losses), f"{row['adam_rate']:.2g}"])
     return markdown(rows)
 
 
 def meta_table() -> str:
-    """How fast meta-training is."""
-    found = json.loads((RESULTS / "bench_meta_cpu.json").read_text())
-    adam = found["speeds"]["adam"]["steps"]
-    rows = [["", "meta-parameters", "first truncation", "inner steps a second", "of Adam's"]]
-    for name, speed in found["speeds"].items():
-        rows.append(
-            [
-                f"`{name}`",
-                f"{speed['parameters']:,}",
-                f"{speed['first']:.1f} s",
-                f"{speed['steps']:,.0f}",
-                f"{speed['steps'] / adam:.2f}",
-            ]
-        )
+    """How fast meta-training is, on two CPU cores and on a GPU."""
+    found = [
+        json.loads((RESULTS / f"bench_meta_{name}.json").read_text()) for name in ("cpu", "gpu")
+    ]
+    where = "2 CPU cores", "H100"
+    rows = [["", "meta-parameters", "first truncation"]]
+    rows[0] += [text for name in where for text in (f"inner steps a second, {name}", "of Adam's")]
+    for name, speed in found[0]["speeds"].items():
+        row = [f"`{name}`", f"{speed['parameters']:,}", f"{speed['first']:.1f} s"]
+        for speeds in (of["speeds"] for of in found):
+            row += (
+                [
+                    f"{speeds[name]['steps']:,.0f}",
+                    f"{speeds[name]['steps'] / speeds['adam']['steps']:.2f}",
+                ]
+                if name in speeds
+                else ["", ""]
+            )
+        rows.append(row)
     return markdown(rows)
+
+
+def seeds_sentence() -> str:
+    """Whether a meta-training learns from every seed."""
+    found = json.loads((RESULTS / "learned" / "seeds.json").read_text())
+    ends = ", ".join(f"{row['meta_losses'][-1]:.2f}" for row in found)
+    reached = ", ".join(f"{row['updates_to_goal']:,}" for row in found)
+    return (
+        f"From {len(found)} seeds the meta-loss, above ln 10 at first, is below 1.0 after "
+        f"{reached} meta-updates and ends at {ends} (`python -m experiments.meta_seeds`)."
+    )
 
 
 def sections() -> dict[str, str]:
@@ -204,6 +242,8 @@ def sections() -> dict[str, str]:
         "baselines": baselines_table(),
         "steps": steps_sentence(),
         "learned": learned_table(),
+        "large": large_table(),
+        "seeds": seeds_sentence(),
         "meta": meta_table(),
     }
 
