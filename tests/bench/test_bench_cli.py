@@ -152,6 +152,7 @@ def test_killed_then_resumed_is_as_if_never_killed(metaopt, whole):
     same(losses(metaopt.folder / "killed"), losses(whole[0]))
 
 
+@pytest.mark.slow
 def test_interrupted_between_measurements(metaopt, whole):
     process = metaopt.start("bench", "run", *OPTIONS, "--out", "interrupted")
     while not (metaopt.folder / "interrupted" / "costs.json").is_file():

@@ -41,7 +41,12 @@ def plain_loop(task, optimizer, seed, steps):
 
 
 @pytest.mark.parametrize(
-    "config", [QUADRATIC, MLP(widths=(8,), batch_size=4), Augmented(QUADRATIC, delay=2)]
+    "config",
+    [
+        QUADRATIC,
+        pytest.param(MLP(widths=(8,), batch_size=4), marks=pytest.mark.slow),
+        Augmented(QUADRATIC, delay=2),
+    ],
 )
 def test_every_trial_is_a_plain_optax_loop(config):
     task = config.build()

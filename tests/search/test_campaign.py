@@ -32,7 +32,7 @@ def run(folder, config, **options):
     return store
 
 
-@pytest.mark.parametrize("method", ["evolution", "random"])
+@pytest.mark.parametrize("method", ["evolution", pytest.param("random", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ["host", "device"])
 def test_nothing_compiles_after_the_first_round(tmp_path, engine, method):
     # Restarts of both kinds, and migration, come after the first round. The capacity is one that

@@ -58,7 +58,7 @@ LEARNS, NOTHING, GROWS, LATE, NANS = (
     [
         (QUADRATIC, 0.3, slice(0, 80)),
         (QUADRATIC, 1.0, slice(0, 24)),
-        (DIGITS, 0.3, slice(40, 64)),
+        pytest.param(DIGITS, 0.3, slice(40, 64), marks=pytest.mark.slow),
     ],
 )
 def test_the_engines_agree(mixed, task, patience, part):
@@ -129,7 +129,7 @@ def trained_by_hand(name, task_name, seed, rate, steps):
     [
         ("adamw_no_bias_correction", DIGITS, 3.0),
         ("sgd", QUADRATIC, 0.3),
-        ("adam", DIGITS, 0.01),
+        pytest.param("adam", DIGITS, 0.01, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("engine", ENGINES)
