@@ -28,8 +28,9 @@ FACTORS = (1.0, 0.3, 0.1)
 RATES = tuple(float(rate) for rate in np.logspace(-4, -1.5, 6))
 
 
-def trained(task: Task, optimizer: optax.GradientTransformationExtraArgs) -> float:
+def trained(task: Task, optimizer: optax.GradientTransformation) -> float:
     """The validation loss that a training ends with; infinite if that is no number."""
+    optimizer = optax.with_extra_args_support(optimizer)
     key = jax.random.key(0)
     params = task.init(key)
 
@@ -52,20 +53,11 @@ def compare(width: int, name: str) -> dict[str, Any]:
     """A learned optimizer beside tuned Adam on one Transformer."""
     task = TextTransformer(layers=2, width=width, heads=4, context=32, batch_size=8).build()
     learned = {
-        factor: trained(
-            task,
-            optax.with_extra_args_support(
-                optax.chain(metaopt.load(name, num_steps=STEPS), optax.scale(factor))
-            ),
-        )
+        factor: trained(task, optax.chain(metaopt.load(name, num_steps=STEPS), optax.scale(factor)))
         for factor in FACTORS
     }
     adam = {
-        rate: trained(
-            task,
-            optax.with_extra_args_support(optax.adam(optax.cosine_decay_schedule(rate, STEPS))),
-        )
-        for rate in RATES
+        rate: trained(task, optax.adam(optax.cosine_decay_schedule(rate, STEPS))) for rate in RATES
     }
     best = min(adam, key=adam.__getitem__)
     return {

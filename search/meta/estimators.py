@@ -157,6 +157,11 @@ def _empty(begin: Callable[[jax.Array, jax.Array], Tree], kept: Tree, particles:
     return Carry(zeros[0], nothing, nothing, keys, zeros[1])
 
 
+def _zeros(theta: Theta, particles: int) -> Theta:
+    """Sums of perturbations before any, one a particle."""
+    return jax.tree.map(lambda w: jnp.zeros((particles, *w.shape), w.dtype), theta)
+
+
 # ---------------------------------------------------------------- evolution strategies
 
 
@@ -194,7 +199,7 @@ def _truncated(config: EstimatorConfig, inner: Inner, particles: int) -> Estimat
     def start(theta: Theta, key: jax.Array) -> Carry:
         kept = noise = _drawn_noise(key, theta, config, inner, particles)
         if config.method == "pes":
-            kept = jax.tree.map(lambda w: jnp.zeros((particles, *w.shape), w.dtype), theta)
+            kept = _zeros(theta, particles)
         made = perturb.pairs(theta, noise, inner.linear)
         return _empty(_begun(inner, made), kept, particles)
 
@@ -276,8 +281,7 @@ def _through(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator
 
     def start(theta: Theta, key: jax.Array) -> Carry:
         del key
-        nothing = jax.tree.map(lambda w: jnp.zeros((particles, *w.shape), w.dtype), theta)
-        return _empty(begun(theta), nothing, particles)
+        return _empty(begun(theta), _zeros(theta, particles), particles)
 
     def estimate(theta: Theta, carry: Carry, key: jax.Array, lengths: Lengths) -> Estimate:
         carry = _renewed(
