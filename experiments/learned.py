@@ -2,11 +2,11 @@ r"""What is published of the released learned optimizers: how they were trained,
 
     metaopt meta-train run experiments/meta_celo.py --out CELO             (on a GPU)
     metaopt meta-train run experiments/meta_adafac_mlp.py --out ADAFAC
-    python -m experiments.learned release CELO celo_v2
+    python -m experiments.learned release CELO celo_v3
     python -m experiments.learned release ADAFAC adafac_mlp_v2
-    metaopt bench run --suite held_out --optimizers adam,lion,momentum_sgd,celo_v2,adafac_mlp_v2 \
+    metaopt bench run --suite held_out --optimizers adam,lion,momentum_sgd,celo_v3,adafac_mlp_v2 \
         --trials 15 --lengths 1,4 --out COSINE
-    metaopt bench run --suite held_out --optimizers adam,celo_v2,adafac_mlp_v2 \
+    metaopt bench run --suite held_out --optimizers adam,celo_v3,adafac_mlp_v2 \
         --schedules constant --trials 15 --lengths 1,4 --out CONSTANT
     python -m experiments.learned verdict COSINE CONSTANT
 

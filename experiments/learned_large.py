@@ -1,10 +1,10 @@
 """A released learned optimizer on Transformers wider than any that it was trained on.
 
-    python -m experiments.learned_large [--optimizer celo_v2] [--out FILE.json]
+    python -m experiments.learned_large [--optimizer celo_v3] [--out FILE.json]
 
 Byte-level language models of the King James Bible of growing width, two layers deep. Beside the
 learned optimizer, as it is and with its steps scaled down, Adam with a cosine schedule and the best
-of six learning rates. Meta-training saw Transformers of one layer and width 28 at most.
+of six learning rates. Meta-training saw Transformers of width 44 at most.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def compare(width: int, name: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--optimizer", default="celo_v2")
+    parser.add_argument("--optimizer", default="celo_v3")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     rows = []

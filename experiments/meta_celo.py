@@ -1,4 +1,4 @@
-"""Meta-training that ends as the released network `celo`: step sizes and directions, on 34 tasks.
+"""Meta-training that ends as the released network `celo`: step sizes and directions, on 35 tasks.
 
     metaopt meta-train run experiments/meta_celo.py --out DIR
 
@@ -43,11 +43,12 @@ TASKS = (
     "kjv_skip_gram_v273_w16_b31_window5_shared17",
     "kjv_mlp_c9_e12_h20_b12",
     "kjv_mlp_c4_e31_h49_b40",
-    "kjv_transformer_l1_w20_h2_c10_b4",
     "kjv_transformer_l1_w28_h2_c20_b4",
+    "kjv_transformer_l1_w44_h4_c13_b7",
+    "kjv_transformer_l2_w32_h4_c8_b6",
     "digits_vae_16x8x3_leaky_relu_b28_gaussian",
     "digits_vae_60x8_selu_b43",
-    "digits_vit_p2_l1_w10_h2_b9",
+    "digits_vit_p2_l1_w21_h1_b10",
     "china_8_vit_p2_l1_w28_h4_b5",
     "zipf_bigram_49_b75_exponent0.54_contrast1.22_seed1",
     "zipf_bigram_106_b68_exponent1.01_contrast0.67_seed7",
@@ -65,11 +66,11 @@ CONFIG = MetaConfig(
         delta="unit",
     ),
     curriculum=CurriculumConfig(
-        shortest=50, longest=150, last_shortest=100, last_longest=1500, steps=1000, spread=10.0
+        shortest=50, longest=150, last_shortest=100, last_longest=1500, steps=650, spread=10.0
     ),
     tasks=TasksConfig(names=TASKS),
-    outer=OuterConfig(learning_rate=1e-3, last=0.05, clip=0.0),
+    outer=OuterConfig(learning_rate=1.5e-3, last=0.05, clip=0.0),
     groups=4,
     particles=256,
-    steps=1200,
+    steps=800,
 )

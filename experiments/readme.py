@@ -182,7 +182,7 @@ def large_table() -> str:
         [
             "width",
             "parameters",
-            "`celo_v2`",
+            "`celo_v3`",
             *(f"steps × {x}" for x in factors),
             "Adam, tuned",
             "at",

@@ -1,27 +1,44 @@
 """A learned direction and a learned step size, kept apart.
 
-With x the normalized features of each parameter (`features.velo`), h a GRU over the statistics of
-its tensor, l a learned vector and M a learned matrix,
+With x the normalized features of each parameter (`features.velo`), h a GRU over the statistics z
+of its tensor, m the gradient and its three averages, l, n, M and N learned, and NS(.) a matrix's
+orthogonal factor by five steps of Newton and Schulz,
 
-  u     = (l + h M) x + MLP(x)               direction, then scaled to rms(u) = 1 over its tensor
-  r     = exp(a + f(h))                      step size of the tensor
+  w     = (l + h M) x + MLP(x)               a direction for each entry, then rms(w) = 1
+  o     = NS((n + h N) m)                    one for the matrix, then rms(o) = 1 at full rank
+  u     = (1 - q) k w + q o                  q = sigmoid(f(h, z)), k = sqrt(16 / smaller side)
+  r     = exp(a + e(h, z))                   step size of the tensor
   s     = sqrt(mean(p^2) + exp(2 b))         scale of the tensor
   p    <- p - (1 - t / T) r s u
 
-The network begins as what works by hand: l picks Adam's direction, M and f are 0, a is log 0.01, so
-that it is Adam with steps relative to the size of the weights and a rate that falls to zero in a
-straight line. Meta-training moves it from there. The GRU sees, for each tensor, the losses and the
-fraction of the training (as VeLO does), its rank, and logarithms of the length of the training and
-of how large weights, gradients and the averages of gradients are; what the tensors see is pooled by
+Vectors and scalars have u = w. A tensor with more axes counts as the matrix that is nearest to a
+square among those that its axes, cut in two, make up: kernels of convolutions and of attention are
+what they multiply as, with inputs first or last.
+
+k is there for what no small task teaches: at rms 1, the largest singular value of w grows as the
+root of the smaller side beside that of o, so that steps that are right for a narrow network are too
+large for a wide one. Gradients are seen in units of their own size over the tensor, so that of a
+gradient only its direction and its changes matter to x.
+
+The network begins as what works by hand: l picks Adam's direction and n Nesterov's momentum, q is a
+half, M, N and f are 0, a is log 0.03, and e is a quarter of the logarithm of mean(m^2) / mean(v):
+steps relative to the size of weights, shorter where gradients contradict each other, at a rate that
+falls to zero in a straight line. Meta-training moves it from there. The GRU sees, for each tensor,
+the losses and the fraction of the training (as VeLO does), logarithms of the training's length, of
+how large weights, gradients and averages are and of the sides, how unevenly gradients are spread,
+and the angles between the gradient, its averages and the weights; what the tensors see is pooled by
 their mean.
 
-Reference: the split of step size and direction, and the direction's unit length, are ideas of
-Moudgil et al., "Celo: training versatile learned optimizers on a compute diet", 2025 (arXiv
-2501.12670), and "Celo2: towards learned optimization free lunch", 2026 (arXiv 2602.19142); their
-networks are others. The straight line is that of Defazio et al., "When, why and how much? Adaptive
-learning rate scheduling by refinement", 2023 (arXiv 2310.07831).
+Reference: the split of step size and direction, the direction's unit length and orthogonalized
+updates are ideas of Moudgil et al., "Celo: training versatile learned optimizers on a compute
+diet", 2025 (arXiv 2501.12670), and "Celo2: towards learned optimization free lunch", 2026 (arXiv
+2602.19142); their networks are others. The orthogonal direction is Muon's (Jordan et al., 2024).
+The straight line is that of Defazio et al., "When, why and how much? Adaptive learning rate
+scheduling by refinement", 2023 (arXiv 2310.07831).
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -39,6 +56,7 @@ from metaopt.learned.optimizer import (
     given_params,
     given_steps,
 )
+from metaopt.learned.orthogonal import matrix_shape, orthogonal
 from metaopt.learned.tensors import (
     FRACTIONS,
     RANKS,
@@ -48,13 +66,21 @@ from metaopt.learned.tensors import (
     rank_features,
 )
 
-CONTRACT = "celo/2"
+CONTRACT = "celo/3"
 
 _ADAM = 7
 """Where m rsqrt(v + 1e-6), m the fastest average, stands among the features."""
-_RATE, _FLOOR = 0.01, 0.1
-_STATISTICS = 8
+_NESTEROV = (0.1, 0.9, 0.0, 0.0)
+"""Weights of the gradient and of its averages, the fastest first."""
+_RATE, _FLOOR = 0.03, 0.1
+_WIDTH = 16.0
+"""Smaller side of the matrices whose directions w and o count alike."""
+_GAIN = 3.0
+"""What the heads' outputs are multiplied with, so that their weights need not be large."""
+_LOGARITHMS, _COSINES, _SIGNAL = 15, 3, 7
+"""Statistics of a tensor; which of them is the logarithm of mean(m^2) / mean(v)."""
 _LARGEST_GRADIENT = 1000.0
+_TINY = 1e-30
 
 
 class CeloState(NamedTuple):
@@ -73,6 +99,24 @@ class CeloState(NamedTuple):
     acc: Any
 
 
+class _Seen(NamedTuple):
+    """A tensor, in units of its gradients.
+
+    Attributes:
+      p: float32, the parameters.
+      g: float32, the gradient over sqrt(mean(v)), v with the correction for its start at 0.
+      acc: the averages of such gradients.
+      logarithms: float32 (15,), of what is positive.
+      cosines: float32 (3,), of angles.
+    """
+
+    p: jax.Array
+    g: jax.Array
+    acc: Accumulators
+    logarithms: jax.Array
+    cosines: jax.Array
+
+
 def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
     """A network that learns step sizes and directions apart, about 10,000 meta-parameters.
 
@@ -85,21 +129,29 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
       The learned optimizer. It needs the loss and the number of steps.
     """
     sizes = (features.VELO, *([units] * layers), 1)
-    inputs = loss_features.COUNT + FRACTIONS + 1 + RANKS + _STATISTICS
+    inputs = loss_features.COUNT + FRACTIONS + 1 + RANKS + _LOGARITHMS + _COSINES
 
     def init(key: jax.Array) -> Theta:
         keys = jax.random.split(key, 5)
         perceptron = mlp.init(keys[0], sizes)
         perceptron[-1] = jax.tree.map(jnp.zeros_like, perceptron[-1])
+        heads = jnp.zeros((hidden + inputs, 2), jnp.float32)
+        signal = hidden + inputs - _COSINES - _LOGARITHMS + _SIGNAL
         return {
             "linear": jnp.zeros(features.VELO, jnp.float32).at[_ADAM].set(1.0),
             "steered": jnp.zeros((hidden, features.VELO), jnp.float32),
+            "momenta": jnp.array(_NESTEROV, jnp.float32),
+            "steered_momenta": jnp.zeros((hidden, len(_NESTEROV)), jnp.float32),
             "mlp": perceptron,
             "own": mlp.linear(keys[1], inputs, hidden),
             "pooled": mlp.linear(keys[2], inputs, hidden),
             "gates": mlp.linear(keys[3], 2 * hidden, 2 * hidden),
             "candidate": mlp.linear(keys[4], 2 * hidden, hidden),
-            "rate": {"w": jnp.zeros((hidden, 1), jnp.float32), "b": jnp.zeros(1, jnp.float32)},
+            # Statistics are tenths of logarithms.
+            "heads": {
+                "w": heads.at[signal, 0].set(0.25 * 10.0 / _GAIN),
+                "b": jnp.zeros(2, jnp.float32),
+            },
             "scale": jnp.float32(0.0),
             "floor": jnp.float32(0.0),
         }
@@ -135,32 +187,38 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
                 jnp.clip(g.astype(jnp.float32), -_LARGEST_GRADIENT, _LARGEST_GRADIENT)
                 for g in tree.flatten_up_to(updates)
             ]
+            old = tree.flatten_up_to(state.acc)
             acc = [
-                accumulators.updated(old, g, Decays())
-                for old, g in zip(tree.flatten_up_to(state.acc), gradients, strict=True)
+                accumulators.updated(kept, g, Decays())
+                for kept, g in zip(old, gradients, strict=True)
+            ]
+            seen = [
+                _seen(p.astype(jnp.float32), g, kept, new, state.count)
+                for p, g, kept, new in zip(leaves, gradients, old, acc, strict=True)
             ]
             common = [
                 loss_features.features(losses),
                 fraction_features(state.count, total),
                 0.1 * jnp.log(total)[None],
             ]
-            x = jnp.stack(
+            z = jnp.stack(
                 [
-                    jnp.concatenate([*common, rank_features(p), _statistics(p, g, a)])
-                    for p, g, a in zip(leaves, gradients, acc, strict=True)
+                    jnp.concatenate([*common, rank_features(one.p), one.logarithms, one.cosines])
+                    for one in seen
                 ]
             )
-            h = _recurrent(theta, x, state.h)
-            rates = _RATE * jnp.exp(10.0 * theta["scale"] + linear(theta["rate"], h)[:, 0])
+            h = _recurrent(theta, z, state.h)
+            bent, between = (_GAIN * linear(theta["heads"], jnp.concatenate([h, z], axis=1))).T
+            rates = _RATE * jnp.exp(10.0 * theta["scale"] + bent)
             rates = rates * jnp.maximum(0.0, 1.0 - state.count.astype(jnp.float32) / total)
 
-            directions = _directions(theta, h, leaves, gradients, acc)
+            directions = _directions(theta, h, jax.nn.sigmoid(between), seen)
             floor = _FLOOR * jnp.exp(10.0 * theta["floor"])
             steps, kept = [], []
-            for i, (p, g, u) in enumerate(
-                zip(leaves, tree.flatten_up_to(updates), directions, strict=True)
+            for i, (one, g, u) in enumerate(
+                zip(seen, tree.flatten_up_to(updates), directions, strict=True)
             ):
-                scale = jnp.sqrt(mean(jnp.square(p.astype(jnp.float32))) + floor**2)
+                scale = jnp.sqrt(mean(jnp.square(one.p)) + floor**2)
                 steps.append((-rates[i] * scale * u).astype(g.dtype))
                 kept.append(accumulators.stored(acc[i], gradients[i], state.count, compact=compact))
             steps, kept = jax.tree.unflatten(tree, steps), jax.tree.unflatten(tree, kept)
@@ -174,53 +232,86 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
         init,
         bind,
         frozenset({"num_steps", "value"}),
-        frozenset({"own", "pooled", "gates", "candidate", "rate"}),
+        frozenset({"own", "pooled", "gates", "candidate", "heads"}),
     )
 
 
+# ---------------------------------------------------------------- directions
+
+
 def _directions(
-    theta: Theta,
-    h: jax.Array,
-    params: list[jax.Array],
-    gradients: list[jax.Array],
-    acc: list[Accumulators],
+    theta: Theta, h: jax.Array, between: jax.Array, seen: Sequence[_Seen]
 ) -> list[jax.Array]:
-    """The step of each tensor but for its size, of root mean square 1."""
-    seen = [
-        features.velo(p.astype(jnp.float32), g, a)
-        for p, g, a in zip(params, gradients, acc, strict=True)
-    ]
+    """The step of each tensor but for its size."""
+    entries = [features.velo(*one[:3]) for one in seen]
     own = theta["linear"][None] + jnp.dot(h, theta["steered"])
-    sums = mlp.over_tensors(theta["mlp"], seen, own=own)
+    sums = mlp.over_tensors(theta["mlp"], entries, own=own)
     # Whole before it is measured: summed up on the way, it would be computed slowly.
     sums = [jax.lax.optimization_barrier(u) for (u,) in sums]
-    return [u * jax.lax.rsqrt(mean(u * u) + 1e-12) for u in sums]
+    found = [u * jax.lax.rsqrt(mean(u * u) + 1e-12) for u in sums]
+
+    momenta = theta["momenta"][None] + jnp.dot(h, theta["steered_momenta"])
+    shapes = {i: matrix_shape(one.p.shape) for i, one in enumerate(seen)}
+    matrices = {i: min(shape) for i, shape in shapes.items() if shape is not None}
+    mixed = [_momentum(momenta[i], seen[i]) for i in matrices]
+    for (i, side), o in zip(matrices.items(), orthogonal(mixed), strict=True):
+        narrow = math.sqrt(_WIDTH / side)
+        found[i] = (1 - between[i]) * narrow * found[i] + between[i] * o
+    return found
 
 
-def _statistics(p: jax.Array, g: jax.Array, acc: Accumulators) -> jax.Array:
-    """How large what belongs to a tensor is, float32 (8,)."""
-    p = p.astype(jnp.float32)
+def _momentum(weights: jax.Array, one: _Seen) -> jax.Array:
+    terms = zip(weights, (one.g, *one.acc.m), strict=True)
+    return sum((w * x for w, x in terms), jnp.zeros_like(one.g))
+
+
+# ---------------------------------------------------------------- what there is to see of a tensor
+
+
+def _seen(
+    p: jax.Array, g: jax.Array, old: Accumulators, new: Accumulators, count: jax.Array
+) -> _Seen:
+    t = count.astype(jnp.float32) + 1.0
+    size = mean(new.v) / (1 - 0.999**t)
+    unit = jax.lax.rsqrt(size + _TINY)
+    m = tuple(unit * x for x in new.m)
+    averages = [[unit**2 * x for x in held] for held in (new.row, new.col)]
+    row, col = map(tuple, averages)
+    acc = Accumulators(m, unit**2 * new.v, row, col)
+    g = unit * g
 
     def square(x: jax.Array) -> jax.Array:
         return mean(jnp.square(x))
 
-    fast, middle, slow = map(square, acc.m)
+    fast, middle, slow = map(square, m)
     both, scale = square(g), square(p)
-    tiny = 1e-16
     ratios = jnp.stack(
         [
             scale,
-            both,
-            jnp.float32(p.size),
+            size,
             # How much of the gradients is signal, over ten, a hundred and a thousand steps.
-            fast / (both + tiny),
-            middle / (both + tiny),
-            slow / (both + tiny),
-            both / (mean(acc.v) + tiny),
-            jnp.square(mean(p)) / (scale + tiny),
+            fast / (both + 1e-16),
+            middle / (both + 1e-16),
+            slow / (both + 1e-16),
+            both,
+            square(mean(p)) / (scale + 1e-16),
+            fast / (1 - 0.9**t) ** 2,
+            middle / (1 - 0.99**t) ** 2,
+            # How unevenly gradients are spread: over entries, rows and columns.
+            _unevenness(acc.v),
+            _unevenness(acc.row[-1]),
+            _unevenness(acc.col[-1]) if acc.col else jnp.float32(1.0),
+            *(jnp.float32(n) for n in (p.size, *sorted(matrix_shape(p.shape) or (1, 1)))),
         ]
     )
-    return 0.1 * jnp.log(ratios + 1e-12)
+    before = [unit * x.astype(jnp.float32) for x in old.m[:2]]
+    cosines = [mean(g * x) * jax.lax.rsqrt(both * square(x) + 1e-16) for x in (*before, p)]
+    return _Seen(p, g, acc, 0.1 * jnp.log(ratios + 1e-12), jnp.stack(cosines))
+
+
+def _unevenness(x: jax.Array) -> jax.Array:
+    """The mean square over the squared mean: 1 where all entries are equal."""
+    return mean(jnp.square(x)) / (jnp.square(mean(x)) + _TINY)
 
 
 def _recurrent(theta: Theta, x: jax.Array, h: jax.Array) -> jax.Array:

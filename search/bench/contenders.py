@@ -14,7 +14,7 @@ import metaopt
 from metaopt.baselines import BASELINES
 from metaopt.baselines.baseline import DECADES, Range, tuned
 from metaopt.learned import released
-from metaopt.learned.checkpoint import CheckpointError
+from metaopt.learned.checkpoint import SUFFIX, CheckpointError
 from metaopt.loading import RULE_SUFFIX
 from search.errors import UserError
 from search.user_code import run_file
@@ -81,7 +81,7 @@ def find(text: str) -> Contender:
     def build(learning_rate: optax.ScalarOrSchedule, **others: Any) -> optax.GradientTransformation:
         return metaopt.load(text, learning_rate=learning_rate, **others)
 
-    return Contender(_stem(text), build, tuned(_highest(rate or 0.01)))
+    return Contender(name_of(text), build, tuned(_highest(rate or 0.01)))
 
 
 def _learned(path: Path) -> Contender:
@@ -98,7 +98,7 @@ def _learned(path: Path) -> Contender:
         return learned.bind(theta, num_steps=num_steps)
 
     timed = "traced" if "num_steps" in learned.needs else "no"
-    return Contender(path.stem, build, {}, timed)
+    return Contender(name_of(str(path)), build, {}, timed)
 
 
 def _from_python(path: Path) -> Contender:
@@ -127,9 +127,10 @@ def _highest(rate: float) -> float:
     return rate * 10 ** (DECADES / 2)
 
 
-def _stem(text: str) -> str:
+def name_of(text: str) -> str:
+    """The name of the optimizer that a text stands for; nothing is read, so it need not work."""
     path = Path(text)
-    return path.stem if path.suffix == RULE_SUFFIX else path.name
+    return path.stem if path.suffix in (RULE_SUFFIX, SUFFIX, ".py") else path.name
 
 
 def trials(contender: Contender, count: int, tuning: str) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.bench import store
 from search.bench.config import BenchConfig
-from search.bench.contenders import find
+from search.bench.contenders import name_of
 from search.bench.results import Setting
 from search.errors import UserError
 
@@ -42,7 +42,7 @@ def merge(folders: Sequence[Path], out: Path, optimizers: Sequence[str] = ()) ->
     members: dict[str, list[tuple[Path, BenchConfig, str]]] = {}
     for folder, plan in zip(folders, plans, strict=True):
         for text in plan.optimizers:
-            members.setdefault(find(text).name, []).append((folder, plan, text))
+            members.setdefault(name_of(text), []).append((folder, plan, text))
     names = tuple(optimizers) or tuple(members)
     for name in names:
         if name not in members:

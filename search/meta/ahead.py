@@ -4,10 +4,12 @@ import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import jax
+
 from search.machine import cores
 from search.meta.config import MetaConfig
 from search.meta.curriculum import pool, task_of
-from search.meta.work import compiled_for
+from search.meta.work import compiled_for, device_of
 
 _LOOKED_AHEAD = 1000
 """Meta-updates whose tasks are compiled before their turn."""
@@ -23,25 +25,28 @@ def compiling(config: MetaConfig, step: int) -> Iterator[None]:
       config: the meta-training.
       step: meta-updates done.
     """
-    threads = min(8, cores() // 2 - 1)
+    threads = min(8 * jax.local_device_count(), cores() // 2 - 1)
     if threads < 1:
         yield
         return
     workers = ThreadPoolExecutor(threads)
     try:
-        for name in upcoming(config, step):
-            workers.submit(compiled_for, config, name)
+        for name, device in upcoming(config, step):
+            workers.submit(compiled_for, config, name, device)
         yield
     finally:
         workers.shutdown(wait=False, cancel_futures=True)
 
 
-def upcoming(config: MetaConfig, step: int) -> list[str]:
-    """The tasks of the next meta-updates, each once, in order."""
-    found: dict[str, None] = {}
-    everything = sum(map(len, pool(config.tasks).values()))
+def upcoming(config: MetaConfig, step: int) -> list[tuple[str, int]]:
+    """The tasks of the next meta-updates and the devices that meet them, each once, in order."""
+    found: dict[tuple[str, int], None] = {}
+    devices = min(config.groups, jax.local_device_count())
+    everything = devices * sum(map(len, pool(config.tasks).values()))
     for later in range(step, min(config.steps, step + _LOOKED_AHEAD)):
         if len(found) == everything:
             break
-        found |= dict.fromkeys(task_of(config, group, later) for group in range(config.groups))
+        found |= dict.fromkeys(
+            (task_of(config, group, later), device_of(group)) for group in range(config.groups)
+        )
     return list(found)

@@ -117,7 +117,8 @@ def _workers(
     if where.workers or where.address:
         return executor(**where._asdict(), gpus=float(on_gpu), report=shown.say)
     keep_compiled(cache.directory() / "compiled")
-    return contextlib.nullcontext(InProcess(1 if on_gpu else min(config.groups, cores())))
+    at_once = jax.local_device_count() if on_gpu else cores()
+    return contextlib.nullcontext(InProcess(min(config.groups, at_once)))
 
 
 def _conclude(store: MetaStore) -> None:

@@ -61,6 +61,17 @@ def test_everything_is_where_it_was(made, tmp_path):
                 np.testing.assert_array_equal(found.trials[task, setting, name].test, expected)
 
 
+def test_an_optimizer_that_is_gone_is_in_nobodys_way(made, tmp_path):
+    first = made("first")
+    plan = (first / "bench.json").read_text()
+    assert '"lion"' in plan
+    (first / "bench.json").write_text(plan.replace('"lion"', '"optimizers/gone.safetensors"'))
+    merge([first], tmp_path / "both", ["adam"])
+    assert store.results(tmp_path / "both").optimizers == ("adam",)
+    with pytest.raises(UserError, match="gone"):
+        merge([first], tmp_path / "all")
+
+
 def test_what_all_have_in_common_remains(made, tmp_path):
     first = made("first", schedules=("cosine", "constant"))
     second = made("second", done=TASKS[1:], optimizers=("sgd",), lengths=(1.0,))

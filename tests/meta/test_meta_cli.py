@@ -131,6 +131,14 @@ def test_workers_change_nothing(metaopt, whole):
     same(found(metaopt.folder / "ray"), found(whole[0]))
 
 
+@pytest.mark.slow
+def test_devices_of_one_machine_change_nothing(metaopt, whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    done = Shell(tmp_path)("meta-train", "run", metaopt.config, "--out", "devices")
+    assert done.returncode == 0, done.stderr
+    same(found(tmp_path / "devices"), found(whole[0]))
+
+
 def test_another_seed_is_another_training(metaopt, whole):
     done = metaopt("meta-train", "run", metaopt.config, "-o", "seed", "--seed", 1, "--steps", 2)
     assert done.returncode == 0, done.stderr
