@@ -185,14 +185,13 @@ def test_untrained_it_is_half_adam_and_half_muon_with_relative_steps():
     readings.same(found, readings.read(both, PARAMS, GRADIENTS), unit=0.03, tolerance=3e-4)
 
 
-@pytest.mark.parametrize("unit", [1e-4, 10.0])
-def test_untrained_it_does_not_see_the_unit_of_gradients(unit):
+def test_untrained_it_does_not_see_the_unit_of_gradients():
     theta = LEARNED.init(jax.random.key(0))
     run = quick_jit(partial(readings.trained_on_losses, partial(LEARNED.bind, compact=False)))
     one = {name: np.clip(g, -3, 3) for name, g in GRADIENTS.items()}
     found, _ = run(theta, PARAMS, one, LOSSES, HORIZON)
     other, _ = run(
-        theta, PARAMS, {n: np.float32(unit) * g for n, g in one.items()}, LOSSES, HORIZON
+        theta, PARAMS, {n: np.float32(1e-4) * g for n, g in one.items()}, LOSSES, HORIZON
     )
     for name in one:
         np.testing.assert_allclose(other[name], found[name], rtol=2e-3, atol=1e-5)
