@@ -81,6 +81,7 @@ _LOGARITHMS, _COSINES, _SIGNAL = 15, 3, 7
 """Statistics of a tensor; which of them is the logarithm of mean(m^2) / mean(v)."""
 _LARGEST_GRADIENT = 1000.0
 _TINY = 1e-30
+_DECAYS = Decays()
 
 
 class CeloState(NamedTuple):
@@ -189,7 +190,7 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
             ]
             old = tree.flatten_up_to(state.acc)
             acc = [
-                accumulators.updated(kept, g, Decays())
+                accumulators.updated(kept, g, _DECAYS)
                 for kept, g in zip(old, gradients, strict=True)
             ]
             seen = [
@@ -272,13 +273,11 @@ def _seen(
     p: jax.Array, g: jax.Array, old: Accumulators, new: Accumulators, count: jax.Array
 ) -> _Seen:
     t = count.astype(jnp.float32) + 1.0
-    size = mean(new.v) / (1 - 0.999**t)
+    size = mean(new.v) / (1 - _DECAYS.second**t)
     unit = jax.lax.rsqrt(size + _TINY)
-    m = tuple(unit * x for x in new.m)
-    averages = [[unit**2 * x for x in held] for held in (new.row, new.col)]
-    row, col = map(tuple, averages)
-    acc = Accumulators(m, unit**2 * new.v, row, col)
-    g = unit * g
+    g, m = unit * g, tuple(unit * x for x in new.m)
+    v, row, col = jax.tree.map(lambda x: unit**2 * x, (new.v, new.row, new.col))
+    acc = Accumulators(m, v, row, col)
 
     def square(x: jax.Array) -> jax.Array:
         return mean(jnp.square(x))
@@ -295,8 +294,8 @@ def _seen(
             slow / (both + 1e-16),
             both,
             square(mean(p)) / (scale + 1e-16),
-            fast / (1 - 0.9**t) ** 2,
-            middle / (1 - 0.99**t) ** 2,
+            fast / (1 - _DECAYS.momentum[0] ** t) ** 2,
+            middle / (1 - _DECAYS.momentum[1] ** t) ** 2,
             # How unevenly gradients are spread: over entries, rows and columns.
             _unevenness(acc.v),
             _unevenness(acc.row[-1]),
