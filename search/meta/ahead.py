@@ -9,7 +9,7 @@ import jax
 from search.machine import cores
 from search.meta.config import MetaConfig
 from search.meta.curriculum import pool, task_of
-from search.meta.work import compiled_for, device_of
+from search.meta.work import compiled_for
 
 _LOOKED_AHEAD = 1000
 """Meta-updates whose tasks are compiled before their turn."""
@@ -39,14 +39,12 @@ def compiling(config: MetaConfig, step: int) -> Iterator[None]:
 
 
 def upcoming(config: MetaConfig, step: int) -> list[tuple[str, int]]:
-    """The tasks of the next meta-updates and the devices that meet them, each once, in order."""
-    found: dict[tuple[str, int], None] = {}
-    devices = min(config.groups, jax.local_device_count())
-    everything = devices * sum(map(len, pool(config.tasks).values()))
+    """The tasks of the next meta-updates in order, each for every device that may meet it."""
+    found: dict[str, None] = {}
+    everything = sum(map(len, pool(config.tasks).values()))
     for later in range(step, min(config.steps, step + _LOOKED_AHEAD)):
         if len(found) == everything:
             break
-        found |= dict.fromkeys(
-            (task_of(config, group, later), device_of(group)) for group in range(config.groups)
-        )
-    return list(found)
+        found |= dict.fromkeys(task_of(config, group, later) for group in range(config.groups))
+    devices = range(min(config.groups, jax.local_device_count()))
+    return [(task, device) for task in found for device in devices]

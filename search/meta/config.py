@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import tasks
 
 Method = Literal["pes", "truncated_es", "es_single", "full_es", "backprop"]
-Loss = Literal["mean", "end", "lowest"]
+Loss = Literal["mean", "end", "lowest", "validation"]
 Normalization = Literal["clipped", "relative", "log"]
 Delta = Literal["plain", "sign", "unit"]
 
@@ -47,9 +47,12 @@ class EstimatorConfig:
       deviation: of the perturbations of each meta-parameter.
       truncation: inner steps between two meta-updates; lengths of trainings are multiples of it.
       loss: of `full_es`, what is made small: the mean training loss, the loss on fresh batches at
-        the end, or the lowest training loss. All others take the mean.
+        the end, the lowest training loss, or the loss at the end on the task's validation split.
+        All others take the mean.
       fresh: batches that the loss at the end is a mean of.
       normalization: how losses of different tasks are made comparable; see `inner.normalized`.
+      floor: of the normalization `log`: ratios to the trivial loss that are much smaller than this
+        are all alike.
       delta: what is made of the difference between the two losses of a pair: nothing, its sign, or
         its ratio to the root mean square of its task's.
       rank: of the perturbations of large matrices, see `search.meta.perturb`; 0: full.
@@ -61,6 +64,7 @@ class EstimatorConfig:
     loss: Loss = "mean"
     fresh: int = 10
     normalization: Normalization = "relative"
+    floor: float = 0.01
     delta: Delta = "plain"
     rank: int = 0
 
@@ -75,8 +79,8 @@ class EstimatorConfig:
             if getattr(self, name) not in get_args(kind):
                 choices = ", ".join(get_args(kind))
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        if self.truncation < 1 or self.fresh < 1 or not self.deviation > 0:
-            raise ValueError("truncation, fresh and deviation must be positive")
+        if self.truncation < 1 or self.fresh < 1 or not (self.deviation > 0 and self.floor > 0):
+            raise ValueError("truncation, fresh, deviation and floor must be positive")
         if self.rank < 0:
             raise ValueError(f"rank must be at least 0, got {self.rank}")
         if self.method != "full_es" and self.loss != "mean":
@@ -177,7 +181,8 @@ class MetaConfig:
       keep: meta-updates for which a group keeps its task, where trainings go on from one to the
         next.
       steps: meta-updates in all.
-      start: a checkpoint to begin from, see `metaopt.learned.load`; empty: untrained weights.
+      start: what to begin from: a released optimizer's name, or a file of weights; empty:
+        untrained weights.
       validate: meta-updates between evaluations on the suite `validation`; 0: none.
       seed: the same seed gives the same weights on the same software, however it is run.
     """

@@ -10,7 +10,6 @@ import jax
 from rich.console import Console
 
 import tasks
-from metaopt.learned import checkpoint
 from metaopt.learned.checkpoint import CheckpointError
 from search import config_file
 from search.cli import INTERRUPTED
@@ -24,6 +23,7 @@ from search.meta.ahead import compiling
 from search.meta.config import MetaConfig
 from search.meta.live import Snapshot, View, panel, view
 from search.meta.store import MetaStore
+from search.meta.train import first_weights
 from search.meta.work import built
 from search.stop import Stop
 from search.views import duration
@@ -65,7 +65,7 @@ def checked(config: MetaConfig, where: str) -> MetaConfig:
     """
     try:
         config = from_json(MetaConfig, to_json(config))
-        network = built(config.network)
+        built(config.network)
         for name in config.tasks.names:
             if name not in tasks.TASKS:
                 tasks.get(name)  # raises, with near matches
@@ -73,7 +73,7 @@ def checked(config: MetaConfig, where: str) -> MetaConfig:
             suite = tasks.resolve_suite(config.tasks.suite)
             config = replace(config, tasks=replace(config.tasks, suite=suite))
         if config.start:
-            checkpoint.read(config.start, network)
+            first_weights(config)
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{where}: {config_file.message(error)}") from None
     except (CheckpointError, FileNotFoundError) as error:

@@ -258,7 +258,7 @@ def _full(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
         ends = jax.vmap(jax.random.fold_in, (0, None))(keys, length)
         finish = perturb.over(inner.final, made, (0, 0), (0, None))
         ended, broken = _finite(finish(states, ends), inner.worst)
-        losses = {"mean": total / length, "lowest": lowest, "end": ended}[config.loss]
+        losses = {"mean": total / length, "lowest": lowest}.get(config.loss, ended)
         gradient, delta = _weighted(losses, drawn, config)
         metrics = Metrics(
             jnp.mean(losses),

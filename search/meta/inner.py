@@ -56,7 +56,9 @@ def training(
     *,
     spread: float = 1.0,
     fresh: int = 1,
+    held_back: bool = False,
     normalization: Normalization = "relative",
+    floor: float = 0.01,
 ) -> Inner:
     """The inner problem of training a task.
 
@@ -65,7 +67,9 @@ def training(
       task: the task.
       spread: see `CurriculumConfig`.
       fresh: batches that the loss at the end is a mean of.
-      normalization: how losses are normalized.
+      held_back: the loss at the end is that of the task's validation split instead.
+      normalization: how losses are normalized; see `normalized`.
+      floor: see `normalized`.
     """
     shapes = jax.eval_shape(task.init, jax.random.key(0))
 
@@ -95,13 +99,15 @@ def training(
     def final(theta: Theta, state: Training, key: jax.Array) -> jax.Array:
         del theta
         ours = scaled(state.scales)
+        if held_back:
+            return normalize(ours.evaluate(state.params, "validation"))
         losses = jax.lax.map(
             lambda key: ours.loss(state.params, task.batch(key)), jax.random.split(key, fresh)
         )
         return normalize(jnp.mean(losses))
 
     def normalize(loss: jax.Array) -> jax.Array:
-        return normalized(loss, task.trivial_loss, normalization)
+        return normalized(loss, task.trivial_loss, normalization, floor)
 
     worst = float(normalize(jnp.float32(jnp.inf)))
     return Inner(begin, step, final, worst, network.linear)
@@ -120,21 +126,23 @@ def _scales(key: jax.Array, shapes: Params, spread: float) -> Params:
 # ---------------------------------------------------------------- losses of different tasks
 
 _WORST = 1e6
-_SMALL = 0.01
 
 
-def normalized(loss: jax.Array, trivial: float, how: Normalization) -> jax.Array:
+def normalized(
+    loss: jax.Array, trivial: float, how: Normalization, floor: float = 0.01
+) -> jax.Array:
     """A loss, comparable with those of other tasks; NaN stays NaN.
 
     Args:
       loss: float32 ().
       trivial: the loss of the trivial predictor, positive.
       how: `clipped`, the loss itself, at most 1.5 times the trivial one; `relative`, x, the ratio
-        of the two, or 1 + log(x) above 1; `log`, log(x + 0.01); x is cut at a million.
+        of the two, or 1 + log(x) above 1; `log`, log(x + floor); x is cut at a million.
+      floor: ratios that are much smaller are all alike to `log`.
     """
     if how == "clipped":
         return jnp.clip(loss, 0.0, 1.5 * trivial)
     ratio = jnp.clip(loss / trivial, 0.0, _WORST)
     if how == "log":
-        return jnp.log(ratio + _SMALL)
+        return jnp.log(ratio + floor)
     return jnp.where(ratio <= 1.0, ratio, 1.0 + jnp.log(jnp.maximum(ratio, 1.0)))

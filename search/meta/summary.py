@@ -56,10 +56,10 @@ def broken(records: Sequence[Record]) -> np.ndarray:
 
 def trivial_level(config: MetaConfig, names: Sequence[str]) -> float | None:
     """The meta-loss of the trivial predictor; None where it depends on the task."""
-    how = config.estimator.normalization
+    how, floor = config.estimator.normalization, config.estimator.floor
     if how == "clipped":
         return tasks.get(names[0]).trivial_loss if len(set(names)) == 1 else None
-    return float(normalized(np.float32(1.0), 1.0, how))  # type: ignore[arg-type]
+    return float(normalized(np.float32(1.0), 1.0, how, floor))  # type: ignore[arg-type]
 
 
 def family_losses(records: Sequence[Record]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import optax
 
-from metaopt.learned import checkpoint
+from metaopt.learned import checkpoint, released
 from search.cluster import Executor
 from search.meta.config import MetaConfig, OuterConfig
 from search.meta.curriculum import task_of
@@ -58,13 +58,22 @@ class Record(NamedTuple):
 
 def begin(config: MetaConfig) -> State:
     """The state before the first meta-update."""
-    if config.start:
-        theta = checkpoint.read(config.start, built(config.network))
-    else:
-        theta = built(config.network).init(jax.random.fold_in(jax.random.key(config.seed), 0))
+    theta = first_weights(config)
     return State(
         0, theta, optimizer(config.outer, config.steps).init(theta), (None,) * config.groups
     )
+
+
+def first_weights(config: MetaConfig) -> Theta:
+    """The weights that a meta-training begins with.
+
+    Raises:
+      FileNotFoundError, CheckpointError: those of `config.start` cannot be read.
+    """
+    network = built(config.network)
+    if config.start:
+        return checkpoint.read(released.find(config.start) or config.start, network)
+    return network.init(jax.random.fold_in(jax.random.key(config.seed), 0))
 
 
 @cache
