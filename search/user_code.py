@@ -12,6 +12,8 @@ from search.errors import UserError
 def run_file(path: Path) -> ModuleType:
     """Run a Python file and give its module; what it raises comes through.
 
+    It may import files beside it, as a script may.
+
     Raises:
       UserError: it is not a Python file.
     """
@@ -22,9 +24,12 @@ def run_file(path: Path) -> ModuleType:
         raise UserError(f"{path} is not a Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
+    folder = str(path.resolve().parent)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
     finally:
+        sys.path.remove(folder)
         sys.dont_write_bytecode = before
     return module
