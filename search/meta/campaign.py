@@ -62,7 +62,7 @@ def advance(
             found = _validation(config, state, executor, observer, stop)
             if found is None:
                 return False
-            store.add_validation(found, state.theta)
+            store.add_validation(found, state.learned)
             observer.validated(found)
         if state.step >= config.steps or stop():
             pending.commit(state)

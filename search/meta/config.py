@@ -157,11 +157,19 @@ class OuterConfig:
       learning_rate: at first.
       last: fraction of the learning rate at the end, to which it falls along half a cosine.
       clip: every entry of a gradient is cut to [-clip, clip]; 0: not cut.
+      average: what a meta-training comes to is the moving average of its weights with this decay,
+        see `search.meta.outer`; 0: the last weights.
     """
 
     learning_rate: float = 1e-3
     last: float = 1.0
     clip: float = 3.0
+    average: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be run."""
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average must be at least 0 and below 1, got {self.average}")
 
 
 @dataclass(frozen=True)

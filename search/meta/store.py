@@ -16,7 +16,8 @@ from search.meta.config import MetaConfig
 from search.meta.curriculum import task_of
 from search.meta.estimators import Metrics, estimator
 from search.meta.inner import Theta
-from search.meta.train import Record, State, optimizer
+from search.meta.outer import optimizer
+from search.meta.train import Record, State
 from search.meta.work import built, inner
 from search.trees import packed, unpacked
 
@@ -146,7 +147,7 @@ class MetaStore(Database[MetaConfig]):
             theta = self._kept(_BEST, _theta(self.config()))
             return Weights(theta, step, validation)
         state = self.state()
-        return state and Weights(state.theta, state.step, None)
+        return state and Weights(state.learned, state.step, None)
 
 
 def blueprint(config: MetaConfig, step: int) -> State:

@@ -14,6 +14,7 @@ from search.meta.config import MetaConfig, OuterConfig
 from search.meta.curriculum import task_of
 from search.meta.estimators import Metrics
 from search.meta.inner import Theta
+from search.meta.outer import Averaged, optimizer
 from search.meta.work import Group, built, estimate
 
 
@@ -31,6 +32,11 @@ class State(NamedTuple):
     theta: Theta
     outer: Any
     carries: tuple[Any, ...]
+
+    @property
+    def learned(self) -> Theta:
+        """The weights that it has come to: the average of theta, where one is kept."""
+        return self.outer.mean if isinstance(self.outer, Averaged) and self.step else self.theta
 
 
 class Record(NamedTuple):
@@ -74,14 +80,6 @@ def first_weights(config: MetaConfig) -> Theta:
     if config.start:
         return checkpoint.read(released.find(config.start) or config.start, network)
     return network.init(jax.random.fold_in(jax.random.key(config.seed), 0))
-
-
-@cache
-def optimizer(config: OuterConfig, steps: int) -> optax.GradientTransformation:
-    """The outer optimizer."""
-    rate = optax.cosine_decay_schedule(config.learning_rate, steps, config.last)
-    adam = optax.adam(rate, eps_root=1e-8)
-    return optax.chain(optax.clip(config.clip), adam) if config.clip else adam
 
 
 def advance(config: MetaConfig, state: State, executor: Executor) -> tuple[State, Record]:

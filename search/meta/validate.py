@@ -66,7 +66,7 @@ def validation(
     count = iter(range(1, 1 + len(members)))
     losses = executor.run(
         final_loss,
-        [Job(config.network, name, state.theta) for name in members],
+        [Job(config.network, name, state.learned) for name in members],
         lambda *_: done(next(count), len(members)),
     )
     found = dict(zip(members, losses, strict=True))
