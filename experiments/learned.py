@@ -1,12 +1,14 @@
 r"""What is published of the released learned optimizers: how they were trained, and their verdict.
 
     metaopt meta-train run experiments/meta_celo.py --out CELO             (on a GPU)
-    metaopt meta-train run experiments/meta_adafac_mlp.py --out ADAFAC
     python -m experiments.learned release CELO celo_v3
+    metaopt meta-train run experiments/meta_celo_long.py --out LONG        (on GPUs)
+    python -m experiments.learned release LONG celo_v4
+    metaopt meta-train run experiments/meta_adafac_mlp.py --out ADAFAC
     python -m experiments.learned release ADAFAC adafac_mlp_v2
-    metaopt bench run --suite held_out --optimizers adam,lion,momentum_sgd,celo_v3,adafac_mlp_v2 \
-        --trials 15 --lengths 1,4 --out COSINE
-    metaopt bench run --suite held_out --optimizers adam,celo_v3,adafac_mlp_v2 \
+    metaopt bench run --suite held_out --trials 15 --lengths 1,4 --out COSINE \
+        --optimizers adam,lion,momentum_sgd,celo_v4,celo_v3,adafac_mlp_v2
+    metaopt bench run --suite held_out --optimizers adam,celo_v4,celo_v3,adafac_mlp_v2 \
         --schedules constant --trials 15 --lengths 1,4 --out CONSTANT
     python -m experiments.learned verdict COSINE CONSTANT
 

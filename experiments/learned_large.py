@@ -1,6 +1,6 @@
 """A released learned optimizer on Transformers wider than any that it was trained on.
 
-    python -m experiments.learned_large [--optimizer celo_v3] [--out FILE.json]
+    python -m experiments.learned_large [--optimizer celo_v4] [--out FILE.json]
 
 Byte-level language models of the King James Bible of growing width, two layers deep. Beside the
 learned optimizer, as it is and with its steps scaled down, Adam with a cosine schedule and the best
@@ -61,6 +61,7 @@ def compare(width: int, name: str) -> dict[str, Any]:
     }
     best = min(adam, key=adam.__getitem__)
     return {
+        "optimizer": name,
         "width": width,
         "parameters": tasks.parameter_count(task),
         "steps": STEPS,
@@ -72,7 +73,7 @@ def compare(width: int, name: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--optimizer", default="celo_v3")
+    parser.add_argument("--optimizer", default="celo_v4")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     rows = []

@@ -1,4 +1,4 @@
-"""Meta-training that ends as the released network `celo`: step sizes and directions, on 35 tasks.
+"""Meta-training that ends as the released `celo_v3`: step sizes and directions, on 35 tasks.
 
     metaopt meta-train run experiments/meta_celo.py --out DIR
 

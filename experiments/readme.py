@@ -182,7 +182,7 @@ def large_table() -> str:
         [
             "width",
             "parameters",
-            "`celo_v3`",
+            f"`{found[0]['optimizer']}`",
             *(f"steps × {x}" for x in factors),
             "Adam, tuned",
             "at",

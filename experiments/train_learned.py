@@ -1,6 +1,6 @@
 """A learned optimizer in one's own training loop: a Mixer in flax, which no meta-training has seen.
 
-    python -m experiments.train_learned [--steps 500] [--optimizer celo_v3]
+    python -m experiments.train_learned [--steps 500] [--optimizer celo_v4]
 
 Handwritten digits as sixteen patches of four pixels. The loss goes into every update, and nothing
 is tuned. Adam with its default rate runs beside it.
@@ -64,7 +64,7 @@ def train(optimizer: optax.GradientTransformationExtraArgs, steps: int) -> tuple
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--optimizer", default="celo_v3", help="name or file of weights")
+    parser.add_argument("--optimizer", default="celo_v4", help="name or file of weights")
     args = parser.parse_args()
     for name, optimizer in (
         (args.optimizer, metaopt.load(args.optimizer, num_steps=args.steps)),

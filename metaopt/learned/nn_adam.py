@@ -130,7 +130,9 @@ def nn_adam(hidden: int = 32) -> LearnedOptimizer:
 
         return optax.GradientTransformationExtraArgs(begin, update)
 
-    return LearnedOptimizer(CONTRACT, {"hidden": hidden}, init, bind)
+    return LearnedOptimizer(
+        CONTRACT, {"hidden": hidden}, init, bind, frozenset({"lstm", "controls"})
+    )
 
 
 def _no_moments(w: jax.Array) -> Moments:

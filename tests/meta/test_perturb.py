@@ -114,10 +114,12 @@ def test_a_low_rank_estimate_is_unbiased():
     assert np.linalg.norm(error) < 0.3 * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("name", ["velo", "celo"])
-def test_networks_name_their_layers_right(name):
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("velo", {"units": 2}), ("celo", {"units": 2}), ("nn_adam", {})]
+)
+def test_networks_name_their_layers_right(name, sizes):
     """Every large layer is one that takes a perturbation apart from it."""
-    made = network(name, hidden=4, units=2)
+    made = network(name, hidden=4, **sizes)
     theta = made.init(KEY)
     separate = perturb.apart(theta, made.linear)
     assert {k for k, part in separate.items() if any(jax.tree.leaves(part))} == made.linear
