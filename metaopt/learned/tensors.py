@@ -60,7 +60,7 @@ class Shifted(NamedTuple):
     Attributes:
       w: float32 (inputs, outputs).
       sign: float32 ().
-      noise: float32 (inputs, outputs).
+      noise: bfloat16 (inputs, outputs).
     """
 
     w: Any
@@ -89,7 +89,18 @@ def linear(layer: dict[str, Any], x: jax.Array) -> jax.Array:
 
 def _product(x: jax.Array, w: jax.Array | Shifted | LowRank) -> jax.Array:
     if isinstance(w, Shifted):
-        return jnp.dot(x, w.w) + w.sign * jnp.dot(x, w.noise)
+        return jnp.dot(x, w.w) + w.sign * _half_product(x, w.noise)
     if isinstance(w, LowRank):
         return jnp.dot(x, w.w) + jnp.dot(jnp.dot(x, w.a), w.b.T)
     return jnp.dot(x, w)
+
+
+def _half_product(x: jax.Array, w: jax.Array) -> jax.Array:
+    """X W in float32, W bfloat16: X as a sum of two bfloat16, so that W is read once and as it is.
+
+    Where W does not fit a cache, reading it is all that counts.
+    """
+    coarse = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
+    both = jnp.concatenate([coarse, x - coarse]).astype(jnp.bfloat16)
+    sums = jnp.dot(both, w, preferred_element_type=jnp.float32)
+    return sums[: len(x)] + sums[len(x) :]

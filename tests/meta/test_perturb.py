@@ -7,7 +7,7 @@ import pytest
 from baseline_checks.trajectories import quick_jit
 
 from metaopt.learned import network
-from metaopt.learned.tensors import linear
+from metaopt.learned.tensors import Shifted, linear
 from search.meta import perturb
 from search.meta.config import EstimatorConfig
 from search.meta.estimators import Lengths, estimator
@@ -45,13 +45,10 @@ def _problem(names=LINEAR):
 
 
 def _dense(noise):
-    return {
-        "layer": {
-            "w": jnp.einsum("pir,por->pio", *noise["layer"]["w"]),
-            "b": noise["layer"]["b"],
-        },
-        "other": noise["other"],
-    }
+    w = noise["layer"]["w"]
+    made = jnp.einsum("pir,por->pio", *w) if isinstance(w, perturb.Factors) else w
+    layer = {"w": made.astype(jnp.float32), "b": noise["layer"]["b"]}
+    return {"layer": layer, "other": noise["other"]}
 
 
 def _drawn(rank, particles=PARTICLES, key=KEY):
@@ -61,7 +58,8 @@ def _drawn(rank, particles=PARTICLES, key=KEY):
 
 
 @pytest.mark.parametrize(
-    ("method", "rank"), [("full_es", 2), ("truncated_es", 0), ("es_single", 2), ("pes", 2)]
+    ("method", "rank"),
+    [("full_es", 2), ("truncated_es", 0), ("es_single", 0), ("pes", 0), ("pes", 2)],
 )
 def test_the_estimate_is_that_of_made_matrices(monkeypatch, method, rank):
     def estimates(problem):
@@ -78,16 +76,36 @@ def test_the_estimate_is_that_of_made_matrices(monkeypatch, method, rank):
         return all_of_them
 
     ours = estimates(_problem())
-    if rank:
-        draw = perturb.draw
-        monkeypatch.setattr(
-            perturb, "draw", lambda key, theta, _, *more: _dense(draw(key, theta, LINEAR, *more))
-        )
+    draw = perturb.draw
+    monkeypatch.setattr(
+        perturb, "draw", lambda key, theta, _, *more: _dense(draw(key, theta, LINEAR, *more))
+    )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),
         ours,
         estimates(_problem(frozenset())),
     )
+
+
+def test_full_noise_of_a_large_matrix_is_nearly_normal():
+    noise = _drawn(0, 40_000)["layer"]["w"]
+    assert (noise.shape, noise.dtype) == ((40_000, INPUTS, OUTPUTS), jnp.bfloat16)
+    eps = np.asarray(noise, np.float64).reshape(40_000, -1) / 0.1
+    np.testing.assert_allclose(eps.mean(axis=0), 0, atol=5 / 200)
+    # The square of an element has variance 1.75, and a product of two has 1.
+    np.testing.assert_allclose(eps.T @ eps / 40_000, np.eye(15), atol=5 * np.sqrt(1.75) / 200)
+    assert np.mean(eps**4) == pytest.approx(2.75, abs=0.1)
+    assert np.abs(eps).max() == pytest.approx(4 / np.sqrt(2), rel=0.01)
+    below = np.mean(eps < -1)
+    assert below == pytest.approx(37 / 256, abs=0.01)  # normal: 0.159
+
+
+def test_products_with_half_precision_noise_are_as_precise_as_others():
+    noise = _drawn(0)["layer"]["w"][0]
+    layer = {"w": Shifted(THETA["layer"]["w"], jnp.float32(-1.0), noise), "b": jnp.zeros(OUTPUTS)}
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(7, INPUTS)), jnp.float32)
+    expected = np.float64(x) @ (np.float64(THETA["layer"]["w"]) - np.float64(noise))
+    np.testing.assert_allclose(quick_jit(linear)(layer, x), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("rank", [1, 3])
@@ -101,8 +119,10 @@ def test_low_rank_noise_has_the_moments_of_full_noise(rank):
     np.testing.assert_allclose(eps.T @ eps / 20_000, np.eye(15), atol=bound)
 
 
-def test_a_low_rank_estimate_is_unbiased():
-    found = estimator(EstimatorConfig("full_es", 0.1, truncation=1, rank=1), _problem(), PARTICLES)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_estimate_is_unbiased(rank):
+    config = EstimatorConfig("full_es", 0.1, truncation=1, rank=rank)
+    found = estimator(config, _problem(), PARTICLES)
     one = Lengths(jnp.float32(1), jnp.float32(1))
     keys = jax.random.split(KEY, 300)
     run = quick_jit(jax.vmap(lambda key: found.estimate(THETA, None, key, one).gradient))
