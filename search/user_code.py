@@ -26,10 +26,12 @@ def run_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up
     folder = str(path.resolve().parent)
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    sys.path.insert(0, folder)
+    beside = [] if folder in sys.path else [folder]
+    sys.path.extend(beside)  # last, so that it hides nothing that is installed
     try:
         spec.loader.exec_module(module)
     finally:
-        sys.path.remove(folder)
+        for entry in beside:
+            sys.path.remove(entry)
         sys.dont_write_bytecode = before
     return module
