@@ -8,14 +8,11 @@ every family there are delayed and noisy gradients, which many steps do not make
 released weights are those after 141 of the 320 meta-updates.
 """
 
-from search.meta.config import (
-    CurriculumConfig,
-    EstimatorConfig,
-    MetaConfig,
-    NetworkConfig,
-    OuterConfig,
-    TasksConfig,
-)
+from dataclasses import replace
+
+from meta_celo import CONFIG as BEFORE
+
+from search.meta.config import CurriculumConfig, TasksConfig
 
 TASKS = (
     "digits_autoencoder_52x12_sigmoid_b13_glorot_uniform",
@@ -60,19 +57,12 @@ TASKS = (
     "zipf_bigram_106_b68_exponent1.01_contrast0.67_seed7",
 )
 
-CONFIG = MetaConfig(
-    network=NetworkConfig("celo"),
-    estimator=EstimatorConfig(
-        method="full_es",
-        deviation=0.01,
-        truncation=10,
-        loss="validation",
-        normalization="log",
-        delta="unit",
-    ),
+CONFIG = replace(
+    BEFORE,
+    estimator=replace(BEFORE.estimator, loss="validation"),
     curriculum=CurriculumConfig(shortest=200, longest=3000, spread=10.0),
     tasks=TasksConfig(names=TASKS),
-    outer=OuterConfig(learning_rate=8e-4, last=0.03, clip=0.0),
+    outer=replace(BEFORE.outer, learning_rate=8e-4, last=0.03),
     groups=8,
     particles=128,
     steps=320,

@@ -21,7 +21,7 @@ from search.meta.work import built
 
 
 def export(folder: Path, output: Path) -> int:
-    """Write the weights with the best validation, or the last ones if there was none.
+    """Write the weights with the best validation; if there was none, those come to.
 
     Returns:
       The exit code.

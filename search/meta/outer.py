@@ -26,7 +26,7 @@ class Averaged(NamedTuple):
     Attributes:
       inner: state of the optimizer whose way is averaged.
       count: int32 (), updates made.
-      mean: like the parameters; zeros before the first update.
+      mean: like the parameters, and those themselves before the first update.
     """
 
     inner: Any
@@ -52,8 +52,7 @@ def averaged(inner: optax.GradientTransformation, average: float) -> optax.Gradi
     """
 
     def init(params: optax.Params) -> Averaged:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return Averaged(inner.init(params), jnp.zeros((), jnp.int32), zeros)
+        return Averaged(inner.init(params), jnp.zeros((), jnp.int32), params)
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None

@@ -140,7 +140,7 @@ class MetaStore(Database[MetaConfig]):
         ]
 
     def best(self) -> Weights | None:
-        """The weights with the best validation; the last ones if there was none; or None."""
+        """The weights with the best validation; if there was none, those come to; or None."""
         step = self._kept_step(_BEST)
         if step is not None:
             (validation,) = (found for found in self.validations() if found.step == step)

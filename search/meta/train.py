@@ -36,7 +36,7 @@ class State(NamedTuple):
     @property
     def learned(self) -> Theta:
         """The weights that it has come to: the average of theta, where one is kept."""
-        return self.outer.mean if isinstance(self.outer, Averaged) and self.step else self.theta
+        return self.outer.mean if isinstance(self.outer, Averaged) else self.theta
 
 
 class Record(NamedTuple):
