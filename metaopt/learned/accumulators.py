@@ -62,20 +62,20 @@ def largest_axes(shape: Sequence[int]) -> tuple[int, int] | None:
     return first, second
 
 
-def zeros(w: jax.Array, *, compact: bool) -> Accumulators:
+def zeros(shape: Sequence[int], *, compact: bool) -> Accumulators:
     """The averages before any gradient."""
-    axes = largest_axes(w.shape)
+    axes = largest_axes(shape)
     held = jnp.bfloat16 if compact else jnp.float32
-    row_shape, col_shape = w.shape, None
+    row_shape, col_shape = shape, None
     if axes is not None:
-        row_shape, col_shape = (_without(w.shape, axis) for axis in axes)
+        row_shape, col_shape = (_without(shape, axis) for axis in axes)
     return Accumulators(
         m=(
-            jnp.zeros(w.shape, held),
-            jnp.zeros(w.shape, held),
-            jnp.zeros(w.shape, jnp.float32),
+            jnp.zeros(shape, held),
+            jnp.zeros(shape, held),
+            jnp.zeros(shape, jnp.float32),
         ),
-        v=jnp.zeros(w.shape, held),
+        v=jnp.zeros(shape, held),
         row=tuple(jnp.zeros(row_shape, jnp.float32) for _ in range(3)),
         col=() if col_shape is None else tuple(jnp.zeros(col_shape, jnp.float32) for _ in range(3)),
     )

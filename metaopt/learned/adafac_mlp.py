@@ -10,6 +10,7 @@ Reference: Metz et al., "Practical tradeoffs between memory, compute, and perfor
 optimizers", 2022 (arXiv 2203.11860), where it is `small_fc_lopt`.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +21,7 @@ import optax
 from metaopt.learned import accumulators, features, mlp
 from metaopt.learned.accumulators import Decays
 from metaopt.learned.optimizer import LearnedOptimizer, Scalar, Theta, given_params
+from metaopt.learned.stacks import alike, over, unzipped
 
 CONTRACT = "adafac_mlp/1"
 
@@ -32,7 +34,7 @@ class AdafacMLPState(NamedTuple):
 
     Attributes:
       count: int32 (), updates made.
-      acc: an `Accumulators` for each parameter tensor.
+      acc: an `Accumulators` for each stack of parameter tensors.
     """
 
     count: Any
@@ -71,7 +73,7 @@ def adafac_mlp(hidden: int = 4, layers: int = 2) -> LearnedOptimizer:
         del num_steps
 
         def begin(params: optax.Params) -> AdafacMLPState:
-            acc = jax.tree.map(lambda w: accumulators.zeros(w, compact=compact), params)
+            acc = alike(params).filled(partial(accumulators.zeros, compact=compact))
             return AdafacMLPState(jnp.zeros((), jnp.int32), acc)
 
         def update(
@@ -79,29 +81,23 @@ def adafac_mlp(hidden: int = 4, layers: int = 2) -> LearnedOptimizer:
         ) -> tuple[optax.Updates, AdafacMLPState]:
             del extra
             params = given_params(CONTRACT, params)
+            if not jax.tree.leaves(params):
+                return updates, state
             decays = learned_decays(theta["decays"])
-            leaves, tree = jax.tree.flatten(params)
-            gradients = tree.flatten_up_to(updates)
-            acc = [
-                accumulators.updated(old, g, decays)
-                for old, g in zip(tree.flatten_up_to(state.acc), gradients, strict=True)
-            ]
-            seen = [
-                features.adafac(p.astype(jnp.float32), g.astype(jnp.float32), a)
-                for p, g, a in zip(leaves, gradients, acc, strict=True)
-            ]
-            time = features.time(state.count)
-            outputs = mlp.over_tensors(theta["mlp"], seen, time)
-            steps = [
-                (-STEP * direction * jnp.exp(EXPONENT * magnitude)).astype(g.dtype)
-                for g, (direction, magnitude) in zip(gradients, outputs, strict=True)
-            ]
-            kept = [
-                accumulators.stored(a, g, state.count, compact=compact)
-                for a, g in zip(acc, gradients, strict=True)
-            ]
-            steps, acc = jax.tree.unflatten(tree, steps), jax.tree.unflatten(tree, kept)
-            return steps, AdafacMLPState(state.count + 1, acc)
+            stacks = alike(params)
+            p, g = stacks.stacked(params), stacks.stacked(updates)
+            acc = over(lambda old, g: accumulators.updated(old, g, decays), state.acc, g)
+            outputs = mlp.over_stacks(
+                theta["mlp"], features.adafac, p, g, acc, common=features.time(state.count)
+            )
+
+            def moved(g: jax.Array, new: Any, outputs: list[jax.Array]) -> tuple[jax.Array, Any]:
+                direction, magnitude = outputs
+                step = -STEP * direction * jnp.exp(EXPONENT * magnitude)
+                return step, accumulators.stored(new, g, state.count, compact=compact)
+
+            steps, acc = unzipped(over(moved, g, acc, outputs))
+            return stacks.unstacked(steps, updates), AdafacMLPState(state.count + 1, acc)
 
         return optax.GradientTransformationExtraArgs(begin, update)
 

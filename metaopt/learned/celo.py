@@ -39,6 +39,7 @@ scheduling by refinement", 2023 (arXiv 2310.07831).
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -57,6 +58,7 @@ from metaopt.learned.optimizer import (
     given_steps,
 )
 from metaopt.learned.orthogonal import matrix_shape, orthogonal
+from metaopt.learned.stacks import Stacks, alike, over, unzipped
 from metaopt.learned.tensors import (
     FRACTIONS,
     RANKS,
@@ -90,32 +92,14 @@ class CeloState(NamedTuple):
     Attributes:
       count: int32 (), updates made.
       losses: what is kept of the losses.
-      h: float32 (tensors, hidden), the recurrent network's.
-      acc: an `Accumulators` for each parameter tensor.
+      h: float32 (tensors, hidden), the recurrent network's, stack after stack.
+      acc: an `Accumulators` for each stack of parameter tensors.
     """
 
     count: Any
     losses: Losses
     h: jax.Array
     acc: Any
-
-
-class _Seen(NamedTuple):
-    """A tensor, in units of its gradients.
-
-    Attributes:
-      p: float32, the parameters.
-      g: float32, the gradient over sqrt(mean(v)), v with the correction for its start at 0.
-      acc: the averages of such gradients.
-      logarithms: float32 (15,), of what is positive.
-      cosines: float32 (3,), of angles.
-    """
-
-    p: jax.Array
-    g: jax.Array
-    acc: Accumulators
-    logarithms: jax.Array
-    cosines: jax.Array
 
 
 def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
@@ -167,7 +151,7 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
 
         def begin(params: optax.Params) -> CeloState:
             h = jnp.zeros((len(jax.tree.leaves(params)), hidden), jnp.float32)
-            acc = jax.tree.map(lambda w: accumulators.zeros(w, compact=compact), params)
+            acc = alike(params).filled(partial(accumulators.zeros, compact=compact))
             return CeloState(jnp.zeros((), jnp.int32), loss_features.init(), h, acc)
 
         def update(
@@ -183,47 +167,40 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
             if not jax.tree.leaves(params):
                 return updates, state
             losses = loss_features.updated(state.losses, given_loss(CONTRACT, value), total)
-            leaves, tree = jax.tree.flatten(params)
-            gradients = [
-                jnp.clip(g.astype(jnp.float32), -_LARGEST_GRADIENT, _LARGEST_GRADIENT)
-                for g in tree.flatten_up_to(updates)
-            ]
-            old = tree.flatten_up_to(state.acc)
-            acc = [
-                accumulators.updated(kept, g, _DECAYS)
-                for kept, g in zip(old, gradients, strict=True)
-            ]
-            seen = [
-                _seen(p.astype(jnp.float32), g, kept, new, state.count)
-                for p, g, kept, new in zip(leaves, gradients, old, acc, strict=True)
-            ]
+            stacks = alike(params)
+            p, g = stacks.stacked(params), stacks.stacked(updates)
+            g = [jnp.clip(x, -_LARGEST_GRADIENT, _LARGEST_GRADIENT) for x in g]
+
+            def seen(p: jax.Array, g: jax.Array, old: Accumulators) -> tuple[Any, ...]:
+                new = accumulators.updated(old, g, _DECAYS)
+                size = mean(new.v) / (1 - _DECAYS.second ** (state.count + 1.0))
+                unit = jax.lax.rsqrt(size + _TINY)
+                return new, unit, _statistics(p, g, old, new, unit, size, state.count)
+
+            acc, units, statistics = unzipped(over(seen, p, g, state.acc))
+            z = jnp.concatenate(statistics)
             common = [
                 loss_features.features(losses),
                 fraction_features(state.count, total),
                 0.1 * jnp.log(total)[None],
             ]
-            z = jnp.stack(
-                [
-                    jnp.concatenate([*common, rank_features(one.p), one.logarithms, one.cosines])
-                    for one in seen
-                ]
-            )
+            common = jnp.concatenate(common)[None]
+            z = jnp.concatenate([jnp.broadcast_to(common, (len(z), common.size)), z], axis=1)
             h = _recurrent(theta, z, state.h)
             bent, between = (_GAIN * linear(theta["heads"], jnp.concatenate([h, z], axis=1))).T
             rates = _RATE * jnp.exp(10.0 * theta["scale"] + bent)
             rates = rates * jnp.maximum(0.0, 1.0 - state.count.astype(jnp.float32) / total)
-
-            directions = _directions(theta, h, jax.nn.sigmoid(between), seen)
             floor = _FLOOR * jnp.exp(10.0 * theta["floor"])
-            steps, kept = [], []
-            for i, (one, g, u) in enumerate(
-                zip(seen, tree.flatten_up_to(updates), directions, strict=True)
-            ):
-                scale = jnp.sqrt(mean(jnp.square(one.p)) + floor**2)
-                steps.append((-rates[i] * scale * u).astype(g.dtype))
-                kept.append(accumulators.stored(acc[i], gradients[i], state.count, compact=compact))
-            steps, kept = jax.tree.unflatten(tree, steps), jax.tree.unflatten(tree, kept)
-            return steps, CeloState(state.count + 1, losses, h, kept)
+
+            def moved(
+                p: jax.Array, g: jax.Array, new: Accumulators, direction: jax.Array, rate: jax.Array
+            ) -> tuple[jax.Array, Accumulators]:
+                step = -rate * jnp.sqrt(mean(jnp.square(p)) + floor**2) * direction
+                return step, accumulators.stored(new, g, state.count, compact=compact)
+
+            u = _directions(theta, h, jax.nn.sigmoid(between), stacks, (p, g, acc, units))
+            steps, kept = unzipped(over(moved, p, g, acc, u, stacks.split(rates)))
+            return stacks.unstacked(steps, updates), CeloState(state.count + 1, losses, h, kept)
 
         return optax.GradientTransformationExtraArgs(begin, update)
 
@@ -241,48 +218,69 @@ def celo(hidden: int = 32, units: int = 8, layers: int = 2) -> LearnedOptimizer:
 
 
 def _directions(
-    theta: Theta, h: jax.Array, between: jax.Array, seen: Sequence[_Seen]
+    theta: Theta,
+    h: jax.Array,
+    between: jax.Array,
+    stacks: Stacks,
+    seen: tuple[Sequence[Any], ...],
 ) -> list[jax.Array]:
-    """The step of each tensor but for its size."""
-    entries = [features.velo(*one[:3]) for one in seen]
+    """The step of each tensor but for its size, stacked."""
+
+    def inputs(p: jax.Array, g: jax.Array, acc: Accumulators, unit: jax.Array) -> list[jax.Array]:
+        return features.velo(p, *_in_units(unit, g, acc))
+
     own = theta["linear"][None] + jnp.dot(h, theta["steered"])
-    sums = mlp.over_tensors(theta["mlp"], entries, own=own)
-    # Whole before it is measured: summed up on the way, it would be computed slowly.
-    sums = [jax.lax.optimization_barrier(u) for (u,) in sums]
-    found = [u * jax.lax.rsqrt(mean(u * u) + 1e-12) for u in sums]
+    entries = mlp.over_stacks(theta["mlp"], inputs, *seen, own=stacks.split(own))
+    momenta = stacks.split(theta["momenta"][None] + jnp.dot(h, theta["steered_momenta"]))
+    matrices = [i for i, (w,) in enumerate(entries) if matrix_shape(w.shape[1:])]
+    mixed = over(_momentum, *([kind[i] for i in matrices] for kind in (momenta, *seen[1:])))
+    factors: list[Any] = [None] * len(entries)
+    for i, o in zip(matrices, orthogonal(mixed), strict=True):
+        factors[i] = o
 
-    momenta = theta["momenta"][None] + jnp.dot(h, theta["steered_momenta"])
-    shapes = {i: matrix_shape(one.p.shape) for i, one in enumerate(seen)}
-    matrices = {i: min(shape) for i, shape in shapes.items() if shape is not None}
-    mixed = [_momentum(momenta[i], seen[i]) for i in matrices]
-    for (i, side), o in zip(matrices.items(), orthogonal(mixed), strict=True):
-        narrow = math.sqrt(_WIDTH / side)
-        found[i] = (1 - between[i]) * narrow * found[i] + between[i] * o
-    return found
+    def direction(entries: list[jax.Array], o: jax.Array | None, between: jax.Array) -> jax.Array:
+        # Whole before it is measured: summed up on the way, it would be computed slowly.
+        (w,) = jax.lax.optimization_barrier(entries)
+        w = w * jax.lax.rsqrt(mean(w * w) + 1e-12)
+        if o is None:
+            return w
+        narrow = math.sqrt(_WIDTH / min(matrix_shape(w.shape) or (1, 1)))
+        return (1 - between) * narrow * w + between * o
+
+    return over(direction, entries, factors, stacks.split(between))
 
 
-def _momentum(weights: jax.Array, one: _Seen) -> jax.Array:
-    terms = zip(weights, (one.g, *one.acc.m), strict=True)
-    return sum((w * x for w, x in terms), jnp.zeros_like(one.g))
+def _momentum(weights: jax.Array, g: jax.Array, acc: Accumulators, unit: jax.Array) -> jax.Array:
+    return sum((w * unit * x for w, x in zip(weights, (g, *acc.m), strict=True)), 0.0 * g)
 
 
 # ---------------------------------------------------------------- what there is to see of a tensor
 
 
-def _seen(
-    p: jax.Array, g: jax.Array, old: Accumulators, new: Accumulators, count: jax.Array
-) -> _Seen:
+def _in_units(unit: jax.Array, g: jax.Array, acc: Accumulators) -> tuple[jax.Array, Accumulators]:
+    """The gradient and the averages as they would be of gradients times a unit."""
+    v, row, col = jax.tree.map(lambda x: unit**2 * x, (acc.v, acc.row, acc.col))
+    return unit * g, Accumulators(tuple(unit * x for x in acc.m), v, row, col)
+
+
+def _statistics(
+    p: jax.Array,
+    g: jax.Array,
+    old: Accumulators,
+    new: Accumulators,
+    unit: jax.Array,
+    size: jax.Array,
+    count: jax.Array,
+) -> jax.Array:
+    """Kinds, logarithms of what is positive, and cosines of angles, float32 (23,)."""
+    before = [unit * x.astype(jnp.float32) for x in old.m[:2]]
+    g, acc = _in_units(unit, g, new)
     t = count.astype(jnp.float32) + 1.0
-    size = mean(new.v) / (1 - _DECAYS.second**t)
-    unit = jax.lax.rsqrt(size + _TINY)
-    g, m = unit * g, tuple(unit * x for x in new.m)
-    v, row, col = jax.tree.map(lambda x: unit**2 * x, (new.v, new.row, new.col))
-    acc = Accumulators(m, v, row, col)
 
     def square(x: jax.Array) -> jax.Array:
         return mean(jnp.square(x))
 
-    fast, middle, slow = map(square, m)
+    fast, middle, slow = map(square, acc.m)
     both, scale = square(g), square(p)
     ratios = jnp.stack(
         [
@@ -303,9 +301,8 @@ def _seen(
             *(jnp.float32(n) for n in (p.size, *sorted(matrix_shape(p.shape) or (1, 1)))),
         ]
     )
-    before = [unit * x.astype(jnp.float32) for x in old.m[:2]]
     cosines = [mean(g * x) * jax.lax.rsqrt(both * square(x) + 1e-16) for x in (*before, p)]
-    return _Seen(p, g, acc, 0.1 * jnp.log(ratios + 1e-12), jnp.stack(cosines))
+    return jnp.concatenate([rank_features(p), 0.1 * jnp.log(ratios + 1e-12), jnp.stack(cosines)])
 
 
 def _unevenness(x: jax.Array) -> jax.Array:

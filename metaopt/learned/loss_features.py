@@ -6,8 +6,8 @@ ratios, each kept with the correction for its start at 0. Feature i compares nei
   clip((c_i - r_i) / max(1e-8, c_(i+1) - r_i) - 1, -1, 1)
 
 with c the corrected averages and r the lowest that each has been: below 0 the loss falls. Neither
-the loss's unit nor its lowest value matters. A loss is cut at twice the largest average before it
-is taken in, so that one bad batch does not fill the slow ones.
+the loss's unit nor its lowest value matters. Before it is taken in, a loss is cut at twice the
+largest average, in absolute value, so that one bad batch does not fill the slow ones.
 
 Reference: Metz et al., "VeLO: training versatile learned optimizers by scaling up", 2022 (arXiv
 2211.09760). Time constants follow the length of the training; the released weights had them fixed.
@@ -45,8 +45,9 @@ class Losses(NamedTuple):
 
 def init() -> Losses:
     """Before any loss."""
-    zeros = jnp.zeros(_AVERAGES, jnp.float32)
-    return Losses(jnp.zeros((), jnp.int32), zeros, zeros, jnp.full(_AVERAGES, jnp.inf, jnp.float32))
+    averages, corrections = (jnp.zeros(_AVERAGES, jnp.float32) for _ in range(2))
+    lowest = jnp.full(_AVERAGES, jnp.inf, jnp.float32)
+    return Losses(jnp.zeros((), jnp.int32), averages, corrections, lowest)
 
 
 def updated(old: Losses, loss: jax.Array, num_steps: jax.Array) -> Losses:

@@ -9,12 +9,14 @@ W (s x) = (W s) x, with one s for a feature and tensor.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
+
+from metaopt.learned.stacks import members, over
 
 Layers = list[dict[str, jax.Array]]
 """For each layer `w` float32 (inputs, outputs) and `b` float32 (outputs,)."""
@@ -121,46 +123,66 @@ def _multiplied(layer: dict[str, jax.Array], inputs: Sequence[jax.Array]) -> lis
     return list(outputs + layer["b"].reshape(-1, *(1 for _ in shape)))
 
 
-def over_tensors(
+def over_stacks(
     layers: Layers,
-    features: Sequence[Sequence[jax.Array]],
+    see: Callable[..., list[jax.Array]],
+    *stacks: Sequence[Any],
     common: Sequence[jax.Array] = (),
-    own: jax.Array | None = None,
+    own: Sequence[jax.Array] | None = None,
 ) -> list[list[jax.Array]]:
-    """The outputs of a perceptron that is the same for several tensors.
+    """The outputs of a perceptron that is the same for all tensors, which are stacked.
 
     Small tensors are evaluated at once, as if they were one, which is quicker to compile and takes
     fewer kernels; large ones each for themselves, since that copies nothing.
 
     Args:
       layers: its weights.
-      features: for each tensor its features, which are normalized here: x rsqrt(1e-5 + mean(x^2)).
+      see: what stacks hold of a tensor -> its features, which are normalized here over the tensor:
+        x rsqrt(1e-5 + mean(x^2)).
+      stacks: of one thing or more.
       common: further features, scalars, the same for all tensors.
-      own: float32 (tensors, features), for each tensor weights of its own: the sum of normalized
+      own: a stack of float32 (features,), weights of each tensor's own: the sum of normalized
         features with these is added to the first output.
 
     Returns:
-      For each tensor the outputs, of the shape that its features broadcast to.
+      A stack of the outputs, each of the shape that the features broadcast to.
     """
-    sizes = [math.prod(jnp.broadcast_shapes(*(x.shape for x in seen))) for seen in features]
-    small = [i for i, size in enumerate(sizes) if size <= _SMALL]
+    kinds = list(zip(*stacks, strict=True))
+    small = [i for i, kind in enumerate(kinds) if _at_once(see, kind)]
+    weights = list(own or [None] * len(kinds))
     joined: dict[int, list[jax.Array]] = {}
     if len(small) > 1:
-        weights = None if own is None else own[np.array(small)]
-        at_once = _joined(layers, [features[i] for i in small], common, weights)
+        features = [jax.vmap(see)(*kinds[i]) for i in small]
+        at_once = _joined(layers, features, common, [weights[i] for i in small])
         joined = dict(zip(small, at_once, strict=True))
+
+    def alone(own: jax.Array | None, *things: Any) -> list[jax.Array]:
+        return _alone(layers, common, see(*things), own)
+
     return [
-        joined[i] if i in joined else _alone(layers, seen, common, None if own is None else own[i])
-        for i, seen in enumerate(features)
+        joined[i] if i in joined else over(alone, [weights[i]], *([x] for x in kind))[0]
+        for i, kind in enumerate(kinds)
     ]
+
+
+def _at_once(see: Callable[..., list[jax.Array]], kind: tuple[Any, ...]) -> bool:
+    """Whether a stack is evaluated with others."""
+    shape = _shape(jax.eval_shape(jax.vmap(see), *kind))
+    looped = members(kind) > 1 and jax.default_backend() == "cpu"
+    return math.prod(shape[1:]) <= _SMALL and not looped
+
+
+def _shape(features: Sequence[jax.Array]) -> tuple[int, ...]:
+    return jnp.broadcast_shapes(*(x.shape for x in features))
 
 
 def _alone(
     layers: Layers,
-    features: Sequence[jax.Array],
     common: Sequence[jax.Array],
+    features: Sequence[jax.Array],
     own: jax.Array | None,
 ) -> list[jax.Array]:
+    """One tensor's."""
     scales = [scale(x) for x in features]
     first, *others = apply(normalized(layers, scales), [*features, *common])
     if own is not None:
@@ -173,22 +195,17 @@ def _joined(
     layers: Layers,
     features: Sequence[Sequence[jax.Array]],
     common: Sequence[jax.Array],
-    own: jax.Array | None,
+    own: Sequence[jax.Array | None],
 ) -> list[list[jax.Array]]:
-    shapes = [jnp.broadcast_shapes(*(x.shape for x in seen)) for seen in features]
-    sizes = np.array([math.prod(shape) for shape in shapes])
-    columns = [
-        [jnp.broadcast_to(x, shape).reshape(-1) for x in seen]
-        for seen, shape in zip(features, shapes, strict=True)
-    ]
-    rows = jnp.stack([jnp.concatenate(row) for row in zip(*columns, strict=True)])
-    member = np.repeat(np.eye(len(shapes), dtype=np.float32), sizes, axis=0)
-    means = _product(rows * rows, member / np.maximum(sizes, 1).astype(np.float32)[None])
-    rows = rows * _product(lax.rsqrt(1e-5 + means), member.T)
-    first, *others = apply(layers, [*rows, *common])
-    if own is not None:
-        first = first + jnp.sum(rows * _product(own.T, member.T), axis=0)
-    ends = np.cumsum(sizes)[:-1].tolist()
+    """All tensors' of several stacks, as one long vector."""
+    shapes = [_shape(seen) for seen in features]
+    rows = [_rows(seen, shape) for seen, shape in zip(features, shapes, strict=True)]
+    first, *others = apply(layers, [*_flat(rows, 1), *common])
+    given = [w for w in own if w is not None]
+    if given:
+        sums = [jnp.sum(x * w.T[:, :, None], axis=0) for x, w in zip(rows, given, strict=True)]
+        first = first + _flat(sums, 0)
+    ends = list(itertools.accumulate(map(math.prod, shapes)))[:-1]
     parts = zip(*(jnp.split(output, ends) for output in (first, *others)), strict=True)
     return [
         [part.reshape(shape) for part in outputs]
@@ -196,8 +213,15 @@ def _joined(
     ]
 
 
-def _product(a: jax.Array, b: np.ndarray) -> jax.Array:
-    return jnp.dot(a, jnp.asarray(b), precision=lax.Precision.HIGHEST)
+def _rows(features: Sequence[jax.Array], shape: tuple[int, ...]) -> jax.Array:
+    """Normalized features of a stack, (features, tensors, elements)."""
+    x = jnp.stack([jnp.broadcast_to(x, shape).reshape(shape[0], -1) for x in features])
+    return x * lax.rsqrt(1e-5 + jnp.sum(x * x, axis=2, keepdims=True) / max(1, x.shape[2]))
+
+
+def _flat(stacks: Sequence[jax.Array], leading: int) -> jax.Array:
+    """Arrays joined over all axes but the leading ones."""
+    return jnp.concatenate([x.reshape(*x.shape[:leading], -1) for x in stacks], axis=leading)
 
 
 def scale(x: jax.Array) -> jax.Array:

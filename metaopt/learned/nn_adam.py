@@ -32,7 +32,8 @@ import optax
 
 from metaopt.learned import lstm
 from metaopt.learned.optimizer import LearnedOptimizer, Scalar, Theta, given_params
-from metaopt.learned.tensors import linear, mean, over_tensors
+from metaopt.learned.stacks import alike, over, unzipped
+from metaopt.learned.tensors import linear, mean
 
 CONTRACT = "nn_adam/1"
 
@@ -57,9 +58,9 @@ class NNAdamState(NamedTuple):
     """State of `nn_adam`.
 
     Attributes:
-      logs: s of each tensor, float32 (tensors, 4).
+      logs: s of each tensor, stack after stack, float32 (tensors, 4).
       lstm: hidden state and cell of each tensor, float32 (tensors, hidden) each.
-      moments: a `Moments` for each parameter tensor.
+      moments: a `Moments` for each stack of parameter tensors.
     """
 
     logs: jax.Array
@@ -100,33 +101,31 @@ def nn_adam(hidden: int = 32) -> LearnedOptimizer:
                 jnp.broadcast_to(theta["start"][name][None], (tensors, hidden)) for name in "hc"
             )
             logs = jnp.broadcast_to(_in_range(theta["logs"][None]), (tensors, 4))
-            return NNAdamState(logs, (h, c), jax.tree.map(_no_moments, params))
+            return NNAdamState(logs, (h, c), alike(params).filled(_no_moments))
 
         def update(
             updates: optax.Updates, state: Any, params: Any = None, **extra: Any
         ) -> tuple[optax.Updates, NNAdamState]:
             del extra
             params = given_params(CONTRACT, params)
-            tree = jax.tree.structure(params)
-            found = jnp.exp(10.0 * state.logs)
+            if not jax.tree.leaves(params):
+                return updates, state
+            stacks = alike(params)
 
-            def moved(p: jax.Array, g: jax.Array, old: Moments, i: int) -> tuple[jax.Array, Any]:
-                rate, new1, new2, eps = found[i]
-                g32 = jnp.clip(g.astype(jnp.float32), -_LARGEST_GRADIENT, _LARGEST_GRADIENT)
-                m = (1 - new1) * old.m + new1 * g32
-                v = (1 - new2) * old.v + new2 * g32 * g32
+            def moved(p: jax.Array, g: jax.Array, old: Moments, logs: jax.Array) -> tuple[Any, ...]:
+                rate, new1, new2, eps = jnp.exp(10.0 * logs)
+                g = jnp.clip(g, -_LARGEST_GRADIENT, _LARGEST_GRADIENT)
+                m = (1 - new1) * old.m + new1 * g
+                v = (1 - new2) * old.v + new2 * g * g
                 step = -rate * (1 + eps) * m / (eps + jnp.sqrt(v + 1e-10))
-                seen = _seen(p.astype(jnp.float32), g32, Moments(m, v), state.logs[i])
-                return step.astype(g.dtype), (Moments(m, v), seen)
+                return step, Moments(m, v), _seen(p, g, Moments(m, v), logs)
 
-            numbers = jax.tree.unflatten(tree, range(tree.num_leaves))
-            steps, both = over_tensors(moved, params, updates, state.moments, numbers)
-            if not tree.num_leaves:
-                return steps, state
-            moments, seen = zip(*tree.flatten_up_to(both), strict=True)
-            h, c = lstm.apply(theta["lstm"], jnp.stack(seen), state.lstm)
+            p, g = stacks.stacked(params), stacks.stacked(updates)
+            found = over(moved, p, g, state.moments, stacks.split(state.logs))
+            steps, moments, seen = unzipped(found)
+            h, c = lstm.apply(theta["lstm"], jnp.concatenate(seen), state.lstm)
             logs = _in_range(state.logs + _STEP * linear(theta["controls"], h))
-            return steps, NNAdamState(logs, (h, c), jax.tree.unflatten(tree, moments))
+            return stacks.unstacked(steps, updates), NNAdamState(logs, (h, c), moments)
 
         return optax.GradientTransformationExtraArgs(begin, update)
 
@@ -135,8 +134,8 @@ def nn_adam(hidden: int = 32) -> LearnedOptimizer:
     )
 
 
-def _no_moments(w: jax.Array) -> Moments:
-    return Moments(jnp.zeros(w.shape, jnp.float32), jnp.zeros(w.shape, jnp.float32))
+def _no_moments(shape: tuple[int, ...]) -> Moments:
+    return Moments(jnp.zeros(shape, jnp.float32), jnp.zeros(shape, jnp.float32))
 
 
 def _in_range(logs: jax.Array) -> jax.Array:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 
 Theta = Any
 """Meta-parameters: a nested dict of float32 arrays."""
@@ -68,18 +69,22 @@ def count(theta: Theta) -> int:
 def given_steps(contract: str, num_steps: Scalar | None) -> jax.Array:
     """The length of the training, float32 ().
 
+    One that is traced and less than 1 counts as 1.
+
     Raises:
       TypeError: it was not given.
-      ValueError: it is not positive.
+      ValueError: it is not a number of at least 1.
     """
     if num_steps is None:
         raise TypeError(
             f"{contract} sees what fraction of the training is over: pass num_steps=..., the "
             "number of updates that the training will make"
         )
-    if not isinstance(num_steps, jax.Array) and num_steps < 1:
+    if jnp.ndim(num_steps):
+        raise ValueError(f"num_steps must be a number, got an array of shape {jnp.shape(num_steps)}")
+    if not isinstance(num_steps, Tracer) and not num_steps >= 1:
         raise ValueError(f"num_steps must be at least 1, got {num_steps}")
-    return jnp.asarray(num_steps, jnp.float32)
+    return jnp.maximum(1.0, jnp.asarray(num_steps, jnp.float32))
 
 
 def given_loss(contract: str, value: Any) -> jax.Array:

@@ -20,29 +20,30 @@ def matrix_shape(shape: Sequence[int]) -> tuple[int, int] | None:
     return best if min(best) > 1 else None
 
 
-def orthogonal(tensors: Sequence[jax.Array]) -> list[jax.Array]:
+def orthogonal(stacks: Sequence[jax.Array]) -> list[jax.Array]:
     """The orthogonal factor of each tensor, as a matrix, by five steps of Newton and Schulz.
 
     Matrices of the same shape, or its transpose, are computed at once.
 
     Args:
-      tensors: float32, none of them a vector (see `matrix_shape`).
+      stacks: float32 (tensors, ...), none of them vectors (see `matrix_shape`).
 
     Returns:
-      Tensors of the same shapes, sqrt(larger side) U V^T: root mean square 1 where none of the
+      Stacks of the same shapes, sqrt(larger side) U V^T: root mean square 1 where none of a
       matrix's singular values is 0 (within a fifth: the steps are few); of zeros zeros.
     """
-    found: list[jax.Array | None] = [None] * len(tensors)
+    found: list[jax.Array | None] = [None] * len(stacks)
     alike: dict[tuple[int, ...], list[int]] = {}
-    wide = [_wide(x) for x in tensors]
+    wide = [jax.vmap(_wide)(x) for x in stacks]
     for i, x in enumerate(wide):
-        alike.setdefault(x.shape, []).append(i)
-    for (_, larger), members in alike.items():
-        factors = newton_schulz(jnp.stack([wide[i] for i in members])) * math.sqrt(larger)
-        for i, factor in zip(members, factors, strict=True):
-            rows, columns = matrix_shape(tensors[i].shape) or (1, 1)
-            factor = factor.T if rows > columns else factor
-            found[i] = factor.reshape(tensors[i].shape)
+        alike.setdefault(x.shape[1:], []).append(i)
+    for (_, larger), same in alike.items():
+        factors = newton_schulz(jnp.concatenate([wide[i] for i in same])) * math.sqrt(larger)
+        for i in same:
+            ours, factors = jnp.split(factors, [len(stacks[i])])
+            rows, columns = matrix_shape(stacks[i].shape[1:]) or (1, 1)
+            ours = jnp.swapaxes(ours, 1, 2) if rows > columns else ours
+            found[i] = ours.reshape(stacks[i].shape)
     return [x for x in found if x is not None]
 
 

@@ -21,6 +21,7 @@ import optax
 
 from metaopt.learned import features, mlp
 from metaopt.learned.optimizer import LearnedOptimizer, Scalar, Theta, given_params
+from metaopt.learned.stacks import alike, over, unzipped
 
 CONTRACT = "per_parameter_mlp/1"
 
@@ -36,7 +37,7 @@ class PerParameterMLPState(NamedTuple):
 
     Attributes:
       count: int32 (), updates made.
-      averages: six moving averages of the gradient for each parameter tensor, a tuple in its place.
+      averages: six moving averages of the gradient for each stack of parameter tensors.
     """
 
     count: Any
@@ -69,8 +70,8 @@ def per_parameter_mlp(hidden: int = 32, layers: int = 2) -> LearnedOptimizer:
         held = [jnp.bfloat16 if compact and d <= _COMPACT else jnp.float32 for d in DECAYS]
 
         def begin(params: optax.Params) -> PerParameterMLPState:
-            averages = jax.tree.map(
-                lambda w: tuple(jnp.zeros(w.shape, dtype) for dtype in held), params
+            averages = alike(params).filled(
+                lambda shape: tuple(jnp.zeros(shape, dtype) for dtype in held)
             )
             return PerParameterMLPState(jnp.zeros((), jnp.int32), averages)
 
@@ -79,30 +80,32 @@ def per_parameter_mlp(hidden: int = 32, layers: int = 2) -> LearnedOptimizer:
         ) -> tuple[optax.Updates, PerParameterMLPState]:
             del extra
             params = given_params(CONTRACT, params)
-            leaves, tree = jax.tree.flatten(params)
-            gradients = tree.flatten_up_to(updates)
-            averages = [
-                [
-                    d * m.astype(jnp.float32) + (1 - d) * g.astype(jnp.float32)
-                    for d, m in zip(DECAYS, old, strict=True)
-                ]
-                for g, old in zip(gradients, tree.flatten_up_to(state.averages), strict=True)
-            ]
-            seen = [
-                [g.astype(jnp.float32), p.astype(jnp.float32), *ms]
-                for p, g, ms in zip(leaves, gradients, averages, strict=True)
-            ]
-            time = features.time(state.count)
-            outputs = mlp.over_tensors(theta["mlp"], seen, time)
-            steps = [
-                (-STEP * direction * jnp.exp(EXPONENT * magnitude)).astype(g.dtype)
-                for g, (direction, magnitude) in zip(gradients, outputs, strict=True)
-            ]
-            kept = [
-                tuple(m.astype(dtype) for m, dtype in zip(ms, held, strict=True)) for ms in averages
-            ]
-            steps, kept = jax.tree.unflatten(tree, steps), jax.tree.unflatten(tree, kept)
-            return steps, PerParameterMLPState(state.count + 1, kept)
+            if not jax.tree.leaves(params):
+                return updates, state
+            stacks = alike(params)
+            p, g = stacks.stacked(params), stacks.stacked(updates)
+
+            def averaged(g: jax.Array, old: Any) -> list[jax.Array]:
+                pairs = zip(DECAYS, old, strict=True)
+                return [d * m.astype(jnp.float32) + (1 - d) * g for d, m in pairs]
+
+            averages = over(averaged, g, state.averages)
+            outputs = mlp.over_stacks(
+                theta["mlp"],
+                lambda p, g, averages: [g, p, *averages],
+                p,
+                g,
+                averages,
+                common=features.time(state.count),
+            )
+
+            def moved(outputs: list[jax.Array], averages: list[jax.Array]) -> tuple[Any, Any]:
+                direction, magnitude = outputs
+                step = -STEP * direction * jnp.exp(EXPONENT * magnitude)
+                return step, tuple(m.astype(d) for m, d in zip(averages, held, strict=True))
+
+            steps, kept = unzipped(over(moved, outputs, averages))
+            return stacks.unstacked(steps, updates), PerParameterMLPState(state.count + 1, kept)
 
         return optax.GradientTransformationExtraArgs(begin, update)
 

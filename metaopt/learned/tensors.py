@@ -1,26 +1,9 @@
-"""A network's tensors: going over them, and what a recurrent network sees of each."""
+"""What a recurrent network sees of a tensor, and its layers."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-
-
-def over_tensors(
-    function: Callable[..., tuple[Any, Any]], params: Any, *trees: Any
-) -> tuple[Any, Any]:
-    """Apply a function to each tensor, and to what the other trees hold in its place.
-
-    Returns:
-      A tree like the parameters for each of the function's two results.
-    """
-    leaves, structure = jax.tree.flatten(params)
-    others = [structure.flatten_up_to(tree) for tree in trees]
-    found = [function(*args) for args in zip(leaves, *others, strict=True)]
-    first, second = (jax.tree.unflatten(structure, [pair[i] for pair in found]) for i in range(2))
-    return first, second
-
 
 # ---------------------------------------------------------------- what there is to know of one
 

@@ -1,6 +1,6 @@
 """VeLO: a recurrent network for each tensor that mixes a bank of tiny perceptrons.
 
-For each tensor, with s = rms(p):
+For each tensor, with s = 1 / rms(p):
 
   x  = [loss features (9), fraction of training (9), rank (5), var(m s) (3), mean(v s), var(v s)]
   y  = A x + max over all tensors of relu(B x)
@@ -16,10 +16,12 @@ Reference: Metz et al., "VeLO: training versatile learned optimizers by scaling 
 
 Deviations: of the authors' code, not of the paper. The variance of v is around its own mean (there
 it is around those of m), half-lives of the loss's averages follow the length of the training
-(there they are those of 10 steps), and two parts that lead nowhere, a third linear layer and a
-third output of the perceptrons, are left out.
+(there they are those of 10 steps), losses are bounded by the largest of these averages in absolute
+value (there by the absolute value of the largest), and two parts that lead nowhere, a third linear
+layer and a third output of the perceptrons, are left out.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +39,7 @@ from metaopt.learned.optimizer import (
     given_params,
     given_steps,
 )
+from metaopt.learned.stacks import alike, over, unzipped
 from metaopt.learned.tensors import (
     FRACTIONS,
     RANKS,
@@ -44,11 +47,10 @@ from metaopt.learned.tensors import (
     linear,
     magnitude,
     mean,
-    over_tensors,
     rank_features,
 )
 
-CONTRACT = "velo/1"
+CONTRACT = "velo/2"
 
 STEP, EXPONENT, MIX = 0.001, 0.001, 100.0
 _LARGEST_GRADIENT = 1000.0
@@ -62,8 +64,8 @@ class VeLOState(NamedTuple):
     Attributes:
       count: int32 (), updates made.
       losses: what is kept of the losses.
-      lstm: hidden state and cell of each tensor, float32 (tensors, hidden) each.
-      acc: an `Accumulators` for each parameter tensor.
+      lstm: hidden state and cell of each tensor, stack after stack, float32 (tensors, hidden) each.
+      acc: an `Accumulators` for each stack of parameter tensors.
     """
 
     count: Any
@@ -111,7 +113,7 @@ def velo(hidden: int = 512, bank: int = 256, units: int = 4, layers: int = 2) ->
             h, c = (
                 jnp.broadcast_to(theta["start"][name][None], (tensors, hidden)) for name in "hc"
             )
-            acc = jax.tree.map(lambda w: accumulators.zeros(w, compact=compact), params)
+            acc = alike(params).filled(partial(accumulators.zeros, compact=compact))
             return VeLOState(jnp.zeros((), jnp.int32), loss_features.init(), (h, c), acc)
 
         def update(
@@ -130,34 +132,33 @@ def velo(hidden: int = 512, bank: int = 256, units: int = 4, layers: int = 2) ->
             common = jnp.concatenate(
                 [loss_features.features(losses), fraction_features(state.count, total)]
             )
-            leaves, tree = jax.tree.flatten(params)
-            acc = tree.flatten_up_to(state.acc)
-            x = jnp.stack([_seen(p, a, common) for p, a in zip(leaves, acc, strict=True)])
+            stacks = alike(params)
+            p, g = stacks.stacked(params), stacks.stacked(updates)
+            x = jnp.concatenate(over(lambda p, acc: _seen(p, acc, common), p, state.acc))
             mixed = jnp.max(jax.nn.relu(linear(theta["mixed"], x)), axis=0, keepdims=True)
-            y = linear(theta["own"], x) + jnp.broadcast_to(mixed, (len(leaves), hidden))
+            y = linear(theta["own"], x) + jnp.broadcast_to(mixed, (len(x), hidden))
             h, c = lstm.apply(theta["lstm"], y, state.lstm)
             controls, rates = linear(theta["controls"], h), linear(theta["rate"], h)[:, 0]
             nets = jax.tree.map(
                 lambda w: MIX / bank * jnp.tensordot(controls, w, axes=(1, 0)), theta["bank"]
             )
 
-            def moved(p: jax.Array, g: jax.Array, old: Any, i: int) -> tuple[jax.Array, Any]:
-                p32 = p.astype(jnp.float32)
-                g32 = jnp.clip(g.astype(jnp.float32), -_LARGEST_GRADIENT, _LARGEST_GRADIENT)
-                new = accumulators.updated(old, g32, Decays())
-                seen = features.velo(p32, g32, new)
-                scales = [mlp.scale(x) for x in seen]
-                net = mlp.normalized(jax.tree.map(lambda w: w[i], nets), scales)
+            def moved(
+                p: jax.Array, g: jax.Array, old: Any, net: mlp.Layers, rate: jax.Array
+            ) -> tuple[jax.Array, Any]:
+                g = jnp.clip(g, -_LARGEST_GRADIENT, _LARGEST_GRADIENT)
+                new = accumulators.updated(old, g, Decays())
+                seen = features.velo(p, g, new)
+                net = mlp.normalized(net, [mlp.scale(x) for x in seen])
                 direction, magnitude = mlp.apply(net, seen)
-                size = STEP * rates[i] * jnp.sqrt(mean(p32 * p32) + 1e-9)
+                size = STEP * rate * jnp.sqrt(mean(p * p) + 1e-9)
                 step = -size * direction * jnp.exp(EXPONENT * magnitude)
-                return step.astype(g.dtype), accumulators.stored(
-                    new, g32, state.count, compact=compact
-                )
+                return step, accumulators.stored(new, g, state.count, compact=compact)
 
-            numbers = jax.tree.unflatten(tree, range(len(leaves)))
-            steps, acc = over_tensors(moved, params, updates, state.acc, numbers)
-            return steps, VeLOState(state.count + 1, losses, (h, c), acc)
+            found = over(moved, p, g, state.acc, stacks.split(nets), stacks.split(rates))
+            steps, acc = unzipped(found)
+            state = VeLOState(state.count + 1, losses, (h, c), acc)
+            return stacks.unstacked(steps, updates), state
 
         return optax.GradientTransformationExtraArgs(begin, update)
 
@@ -176,7 +177,7 @@ def velo(hidden: int = 512, bank: int = 256, units: int = 4, layers: int = 2) ->
 
 def _seen(p: jax.Array, acc: Accumulators, common: jax.Array) -> jax.Array:
     """The features of a tensor, float32 (INPUTS,)."""
-    s = jnp.sqrt(jnp.maximum(1e-9, mean(jnp.square(p.astype(jnp.float32)))))
+    s = jax.lax.rsqrt(jnp.maximum(1e-9, mean(jnp.square(p))))
     m = [x.astype(jnp.float32) * s for x in acc.m]
     v = acc.v.astype(jnp.float32) * s
     statistics = jnp.stack([*map(_variance, m), mean(v), _variance(v)])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from metaopt.learned import LearnedOptimizer
-from search.meta.config import Normalization
+from search.meta.config import EstimatorConfig, Normalization
 from tasks import Params, Task
 from tasks.augment import delayed, reparametrized
 
@@ -57,8 +57,8 @@ def training(
     spread: float = 1.0,
     fresh: int = 1,
     held_back: bool = False,
-    normalization: Normalization = "relative",
-    floor: float = 0.01,
+    normalization: Normalization = EstimatorConfig.normalization,
+    floor: float = EstimatorConfig.floor,
 ) -> Inner:
     """The inner problem of training a task.
 
@@ -128,9 +128,7 @@ def _scales(key: jax.Array, shapes: Params, spread: float) -> Params:
 _WORST = 1e6
 
 
-def normalized(
-    loss: jax.Array, trivial: float, how: Normalization, floor: float = 0.01
-) -> jax.Array:
+def normalized(loss: jax.Array, trivial: float, how: Normalization, floor: float) -> jax.Array:
     """A loss, comparable with those of other tasks; NaN stays NaN.
 
     Args:

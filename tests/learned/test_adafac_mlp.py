@@ -113,7 +113,7 @@ def features_of_each():
     @quick_jit
     def found(params, gradients):
         def one(p, gs):
-            old = accumulators.zeros(p, compact=False)
+            old = accumulators.zeros(p.shape, compact=False)
             for g in gs[:2]:
                 old = accumulators.updated(old, g, accumulators.Decays())
             return features.adafac(p, gs[1], old)
@@ -233,8 +233,9 @@ def squares():
     gradients = {"w": np.stack(list(STREAMS.values()), axis=1).astype(np.float32)}
     params = {"w": np.zeros((len(STREAMS), 16, 16), np.float32)}
     _, state = readings.trained(LEARNED.bind, _zeros(), params, gradients)
-    assert state.acc["w"].v.dtype == jnp.bfloat16
-    return dict(zip(STREAMS, np.asarray(state.acc["w"].v, np.float64), strict=True))
+    (acc,) = state.acc
+    assert acc.v.dtype == jnp.bfloat16
+    return dict(zip(STREAMS, np.asarray(acc.v[0], np.float64), strict=True))
 
 
 @pytest.mark.parametrize("stream", STREAMS)

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 from baseline_checks.trajectories import quick_jit
+from flax import nnx
 
 import metaopt
 from metaopt.baselines.memory import state_bytes, tree_bytes
@@ -25,7 +26,7 @@ SIZES = {
     "per_parameter_mlp": {"hidden": 2, "layers": 1},
     "velo": {"hidden": 3, "bank": 2, "units": 2, "layers": 1},
 }
-SHAPES = {"empty": (0, 3), "matrix": (4, 3), "vector": (5,)}
+SHAPES = {"empty": (0, 3), "matrix": (4, 3), "vector": (5,), "like it": (5,)}
 PARAMS = {name: jnp.asarray(w) for name, w in readings.arrays(0, SHAPES).items()}
 GRADIENTS = {name: jnp.asarray(g) for name, g in readings.arrays(1, SHAPES, 2).items()}
 LOSS = jnp.float32(1.5)
@@ -108,6 +109,39 @@ def test_no_tensors(name):
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
 
 
+@every_network
+def test_tensors_of_one_shape_are_as_if_each_were_alone(name):
+    """But for what networks pool over tensors, which is the same for equal ones."""
+    optimizer = _optimizer(name)
+    key = jax.random.key(0)
+    w, g = (jax.random.normal(k, (4, 3)) for k in jax.random.split(key))
+
+    @quick_jit
+    def step(params, gradients):
+        state = optimizer.init(params)
+        return optimizer.update(gradients, state, params, value=LOSS)[0]
+
+    one = step({"a": w}, {"a": g})["a"]
+    # The others are of other shapes, so that stacks are of tensors that are no neighbours.
+    both = step({"a": w, "b": w.T, "c": w}, {"a": g, "b": g.T, "c": g})
+    for key in "ac":
+        np.testing.assert_allclose(both[key], one, rtol=2e-3, atol=1e-6)
+
+
+@every_network
+def test_a_deep_network_is_no_longer_a_program(name):
+    """What is traced grows by no more than copies of each tensor into and out of stacks."""
+    optimizer = _optimizer(name)
+
+    def operations(depth):
+        params = {f"{kind}{i}": PARAMS[kind] for kind in ("matrix", "vector") for i in range(depth)}
+        state = jax.eval_shape(optimizer.init, params)
+        return str(jax.make_jaxpr(optimizer.update)(params, state, params, value=LOSS)).count(" = ")
+
+    few, many = operations(2), operations(12)
+    assert many - few <= 20 * (24 - 4), (few, many)
+
+
 # ---------------------------------------------------------------- in a training loop
 
 
@@ -149,6 +183,31 @@ def test_compiled_once_without_transfers_and_as_a_part_of_others(name):
         np.testing.assert_allclose(of_both[1], 0.5 * first[key], rtol=1e-4, atol=1e-7)
 
 
+@every_network
+def test_parameters_and_state_may_be_donated(name):
+    params = {"a": jnp.ones((2, 3)), "b": jnp.ones(3), "c": jnp.ones((2, 3))}
+    leaves = jax.tree.leaves((params, _optimizer(name).init(params)))
+    pointers = [leaf.unsafe_buffer_pointer() for leaf in leaves if leaf.size]
+    assert len(set(pointers)) == len(pointers)
+
+
+@every_network
+def test_in_flax(name):
+    """Twice, since flax rebuilds what an optimizer holds after every step."""
+    model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    trainer = nnx.Optimizer(model, _optimizer(name), wrt=nnx.Param)
+    gradients = nnx.grad(lambda model: jnp.sum(model(jnp.ones((4, 3))) ** 2))(model)
+
+    @nnx.jit
+    def twice(model, trainer):
+        for _ in range(2):
+            trainer.update(model, gradients, value=LOSS)
+
+    before = model.kernel[...]
+    twice(model, trainer)
+    assert bool(jnp.any(model.kernel[...] != before))
+
+
 SHARDED = """
 import sys
 
@@ -180,8 +239,11 @@ for name in NETWORKS:
         assert w.sharding.is_equivalent_to(at[key], w.ndim), (name, key, w.sharding)
         assert jnp.allclose(w, alone[key], rtol=1e-5, atol=1e-6), (name, key)
     for leaf in jax.tree.leaves(state):
-        if leaf.shape[:2] == (8, 3):
-            assert leaf.sharding.is_equivalent_to(at["matrix"], 2), (name, leaf.sharding)
+        # A stack of one tensor, or the tensor.
+        if leaf.shape[-2:] == (8, 3):
+            spec = PartitionSpec(*[None] * (leaf.ndim - 2), "devices", None)
+            expected = NamedSharding(mesh, spec)
+            assert leaf.sharding.is_equivalent_to(expected, leaf.ndim), (name, leaf.sharding)
     print(name)
 """
 

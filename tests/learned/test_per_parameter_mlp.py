@@ -48,7 +48,7 @@ def test_compact_it_is_nearly_the_same():
     found, state = readings.trained(learned.bind, theta, PARAMS, GRADIENTS)
     expected = readings.read(_reading(theta), PARAMS, GRADIENTS)
     readings.same(found, expected, unit=0.001, tolerance=0.03)
-    held = [str(leaf.dtype) for leaf in state.averages["kernel"]]
+    held = [str(leaf.dtype) for leaf in state.averages[0]]
     assert held == ["bfloat16"] * 4 + ["float32"] * 2
 
 
