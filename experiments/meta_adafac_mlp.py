@@ -3,7 +3,8 @@
     metaopt meta-train run experiments/meta_adafac_mlp.py --out DIR
 
 Persistent evolution strategies on the mean training loss, and lengths that grow to a thousand
-steps.
+steps. Twelve of the tasks are of `meta_train`; the first, on which speeds are measured, is of no
+suite.
 """
 
 from search.meta.config import (

@@ -4,7 +4,8 @@
 
 Full evolution strategies on what trainings come to, so that nothing but the end counts. A small
 task of every family of `meta_train` and, of families of neural networks, a larger one; in units at
-random. Trainings grow to 1,500 steps, and with them the reason for smaller steps.
+random. Trainings grow to 1,500 steps, and with them the reason for smaller steps. The released
+weights are those after 678 of the 800 meta-updates, where the time on GPUs ended.
 """
 
 from search.meta.config import (

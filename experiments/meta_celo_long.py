@@ -5,7 +5,7 @@
 What counts is the loss on each task's validation split: long trainings on little data can be too
 good at the training loss. Lengths are the suite's own, and up to four times those. Beside tasks of
 every family there are delayed and noisy gradients, which many steps do not make up for. The
-released weights are those after 141 of the 320 meta-updates.
+released weights are those after 141 of the 320 meta-updates, where the time on GPUs ended.
 """
 
 from dataclasses import replace

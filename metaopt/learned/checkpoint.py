@@ -38,11 +38,17 @@ def write(
       learned: the network that they belong to.
       theta: the weights.
       card: what is known of them, JSON; contract and sizes are added.
+
+    Raises:
+      CheckpointError: a weight is not finite.
     """
     from safetensors.numpy import save
 
     path = _weights(path)
     named = {name: np.asarray(leaf, np.float32) for name, leaf in _named(theta).items()}
+    for name, leaf in named.items():
+        if not np.isfinite(leaf).all():
+            raise CheckpointError(f"{name} holds values that are not finite")
     whole = {**card, "contract": learned.contract, "sizes": dict(learned.sizes)}
     text = json.dumps(whole, indent=2) + "\n"  # before anything is written: it may fail
     _replace(path, save(named, {"contract": learned.contract}))
@@ -69,7 +75,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no card {file}: weights travel with their .json file")
     try:
         card = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} is not JSON: {error}") from None
     if not isinstance(card, dict) or not isinstance(card.get("contract"), str):
         raise CheckpointError(f"{file} names no contract, so its weights cannot be used")
@@ -118,7 +124,7 @@ def read(path: str | Path, learned: LearnedOptimizer) -> Theta:
       FileNotFoundError: there is no such file.
       CheckpointError: the file is damaged, or its tensors are not those of the network.
     """
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.numpy import load
 
     path = _weights(path)
@@ -126,8 +132,14 @@ def read(path: str | Path, learned: LearnedOptimizer) -> Theta:
         raise FileNotFoundError(f"there are no weights {path}")
     try:
         found = load(path.read_bytes())
+        with safe_open(path, "numpy") as file:
+            contract = (file.metadata() or {}).get("contract", learned.contract)
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
         raise CheckpointError(f"{path} is damaged or no safetensors file: {error}") from None
+    if contract != learned.contract:
+        raise CheckpointError(
+            f"{path} says that it holds weights of {contract!r}, not of {learned.contract!r}"
+        )
     expected = _named(jax.eval_shape(learned.init, jax.random.key(0)))
     missing, extra = sorted(expected.keys() - found), sorted(found.keys() - expected)
     if missing or extra:

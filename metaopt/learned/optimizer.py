@@ -81,7 +81,9 @@ def given_steps(contract: str, num_steps: Scalar | None) -> jax.Array:
             "number of updates that the training will make"
         )
     if jnp.ndim(num_steps):
-        raise ValueError(f"num_steps must be a number, got an array of shape {jnp.shape(num_steps)}")
+        raise ValueError(
+            f"num_steps must be a number, got an array of shape {jnp.shape(num_steps)}"
+        )
     if not isinstance(num_steps, Tracer) and not num_steps >= 1:
         raise ValueError(f"num_steps must be at least 1, got {num_steps}")
     return jnp.maximum(1.0, jnp.asarray(num_steps, jnp.float32))

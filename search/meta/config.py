@@ -1,9 +1,11 @@
 """The configuration of a meta-training."""
 
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import Literal, get_args
 
 import tasks
+from search.fields import assert_at_least, assert_types
 
 Method = Literal["pes", "truncated_es", "es_single", "full_es", "backprop"]
 Loss = Literal["mean", "end", "lowest", "validation"]
@@ -70,6 +72,7 @@ class EstimatorConfig:
 
     def __post_init__(self) -> None:
         """Reject what cannot be run."""
+        assert_types(self)
         for name, kind in (
             ("method", Method),
             ("loss", Loss),
@@ -79,10 +82,10 @@ class EstimatorConfig:
             if getattr(self, name) not in get_args(kind):
                 choices = ", ".join(get_args(kind))
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        if self.truncation < 1 or self.fresh < 1 or not (self.deviation > 0 and self.floor > 0):
-            raise ValueError("truncation, fresh, deviation and floor must be positive")
-        if self.rank < 0:
-            raise ValueError(f"rank must be at least 0, got {self.rank}")
+        assert_at_least(1, self, "truncation", "fresh")
+        assert_at_least(0, self, "rank")
+        if not (0 < self.deviation < inf and 0 < self.floor < inf):
+            raise ValueError("deviation and floor must be positive")
         if self.method != "full_es" and self.loss != "mean":
             raise ValueError(f"loss {self.loss!r} needs whole trainings: method 'full_es'")
 
@@ -113,12 +116,27 @@ class CurriculumConfig:
 
     def __post_init__(self) -> None:
         """Reject what cannot be run."""
-        if not 1 <= self.shortest <= self.longest:
-            raise ValueError("shortest must be at least 1 and at most longest")
-        if self.last_longest and not 1 <= self.last_shortest <= self.last_longest:
-            raise ValueError("last_shortest must be at least 1 and at most last_longest")
-        if not 0 < self.small <= 1 or self.steps < 1 or self.spread < 1:
-            raise ValueError("small must be in (0, 1], steps and spread at least 1")
+        assert_types(self)
+        assert_at_least(1, self, "shortest", "steps")
+        assert_at_least(0, self, "last_shortest", "last_longest")
+        for (shortest, longest), when in ((self.first, "first"), (self.last, "the end")):
+            if shortest > longest:
+                raise ValueError(
+                    f"the shortest training must not be longer than the longest: at {when} they "
+                    f"have {shortest} and {longest} steps"
+                )
+        if not 0 < self.small <= 1 or not 1 <= self.spread < inf:
+            raise ValueError("small must be in (0, 1], and spread at least 1")
+
+    @property
+    def first(self) -> tuple[int, int]:
+        """The shortest and the longest length at first."""
+        return self.shortest, self.longest
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """The shortest and the longest length at the end."""
+        return self.last_shortest or self.shortest, self.last_longest or self.longest
 
 
 @dataclass(frozen=True)
@@ -133,10 +151,12 @@ class TasksConfig:
 
     suite: str = ""
     per_family: int = 0
-    names: tuple[str, ...] = ("digits_mlp_32_relu_b128",)
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject what nothing may be trained on."""
+        assert_types(self)
+        assert_at_least(0, self, "per_family")
         members = tasks.steps(self.suite) if self.suite else {}
         if not members and not self.names:
             raise ValueError("tasks: give a suite, or names")
@@ -168,6 +188,10 @@ class OuterConfig:
 
     def __post_init__(self) -> None:
         """Reject what cannot be run."""
+        assert_types(self)
+        assert_at_least(0, self, "clip", "last")
+        if not 0 < self.learning_rate < inf or not isfinite(self.clip + self.last):
+            raise ValueError("learning_rate must be positive, and all of them finite")
         if not 0 <= self.average < 1:
             raise ValueError(f"average must be at least 0 and below 1, got {self.average}")
 
@@ -198,7 +222,9 @@ class MetaConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     estimator: EstimatorConfig = field(default_factory=EstimatorConfig)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
-    tasks: TasksConfig = field(default_factory=TasksConfig)
+    tasks: TasksConfig = field(
+        default_factory=lambda: TasksConfig(names=("digits_mlp_32_relu_b128",))
+    )
     outer: OuterConfig = field(default_factory=OuterConfig)
     groups: int = 2
     particles: int = 8
@@ -210,8 +236,19 @@ class MetaConfig:
 
     def __post_init__(self) -> None:
         """Reject what cannot be run."""
-        for name in ("groups", "particles", "keep", "steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.validate < 0:
-            raise ValueError(f"validate must not be negative, got {self.validate}")
+        assert_types(self)
+        assert_at_least(1, self, "groups", "particles", "keep", "steps")
+        assert_at_least(0, self, "validate", "seed")
+        unit, lengths = self.estimator.truncation, (self.curriculum.first, self.curriculum.last)
+        shortest = min(length for length, _ in lengths)
+        if shortest < unit:
+            raise ValueError(
+                f"lengths are multiples of the truncation, {unit} steps, so none of {shortest} can "
+                "be had: lengthen curriculum.shortest, or shorten estimator.truncation"
+            )
+        longest, least = max(length for _, length in lengths), self.keep * unit
+        if self.estimator.method != "full_es" and longest > least:
+            raise ValueError(
+                f"trainings of {longest} steps would never end, since a group keeps its task for "
+                f"{least}: set keep to at least {-(-longest // unit)}, or shorten the longest"
+            )

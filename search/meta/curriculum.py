@@ -70,10 +70,5 @@ def lengths(config: CurriculumConfig, step: int) -> Lengths:
     """The lengths of trainings that begin at a meta-update."""
     at = progress(config, step)
 
-    def between(first: int, last: int) -> jnp.ndarray:
-        return jnp.float32(first * (last / first) ** at if last else first)
-
-    return Lengths(
-        between(config.shortest, config.last_shortest),
-        between(config.longest, config.last_longest),
-    )
+    pairs = zip(config.first, config.last, strict=True)
+    return Lengths(*(jnp.float32(first * (last / first) ** at) for first, last in pairs))

@@ -246,19 +246,23 @@ def _full(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator:
         length = _drawn(jax.random.fold_in(key, 2), lengths, (), config.truncation)
         zeros = jnp.zeros((particles, 2), jnp.float32)
 
-        def body(k: jax.Array, at: tuple[Tree, jax.Array, jax.Array]) -> tuple:
-            states, total, lowest = at
+        def body(k: jax.Array, at: tuple[Tree, jax.Array, jax.Array, jax.Array]) -> tuple:
+            states, total, lowest, broken = at
             states, losses = advance(states, jax.vmap(jax.random.fold_in, (0, None))(keys, k))
-            losses, _ = _finite(losses, inner.worst)
-            return states, total + losses, jnp.minimum(lowest, losses)
+            losses, now = _finite(losses, inner.worst)
+            return states, total + losses, jnp.minimum(lowest, losses), broken + now / length
 
         begun = _begun(inner, made)(keys, jnp.broadcast_to(length, (particles,)))
         # The number of steps is data: every length shares one compiled program.
-        states, total, lowest = jax.lax.fori_loop(0, length, body, (begun, zeros, zeros + jnp.inf))
-        ends = jax.vmap(jax.random.fold_in, (0, None))(keys, length)
-        finish = perturb.over(inner.final, made, (0, 0), (0, None))
-        ended, broken = _finite(finish(states, ends), inner.worst)
-        losses = {"mean": total / length, "lowest": lowest}.get(config.loss, ended)
+        states, total, lowest, broken = jax.lax.fori_loop(
+            0, length, body, (begun, zeros, zeros + jnp.inf, jnp.float32(0.0))
+        )
+        if config.loss in ("end", "validation"):
+            ends = jax.vmap(jax.random.fold_in, (0, None))(keys, length)
+            finish = perturb.over(inner.final, made, (0, 0), (0, None))
+            losses, broken = _finite(finish(states, ends), inner.worst)
+        else:
+            losses = total / length if config.loss == "mean" else lowest
         gradient, delta = _weighted(losses, drawn, config)
         metrics = Metrics(
             jnp.mean(losses),
@@ -288,33 +292,37 @@ def _through(config: EstimatorConfig, inner: Inner, particles: int) -> Estimator
             carry, begun(theta), jax.random.fold_in(key, 1), lengths, config.truncation
         )
 
-        def loss(theta: Theta) -> tuple[jax.Array, tuple[Tree, jax.Array]]:
+        def loss(
+            theta: Theta, state: Tree, key: jax.Array, done: jax.Array, length: jax.Array
+        ) -> tuple[jax.Array, tuple[Tree, jax.Array]]:
             # What a training begins with may depend on theta, so it is begun again in here.
-            fresh = jax.vmap(inner.begin, (None, 0, 0))(theta, carry.keys, carry.length)
-            states = jax.tree.map(
-                lambda new, old: _where(carry.done == 0, new, old), fresh, carry.states
-            )
+            fresh = inner.begin(theta, key, length)
+            state = jax.tree.map(lambda new, old: jnp.where(done == 0, new, old), fresh, state)
 
-            def body(states: Tree, k: jax.Array) -> tuple[Tree, jax.Array]:
-                keys = jax.vmap(jax.random.fold_in)(carry.keys, carry.done + k)
-                return jax.vmap(inner.step, (None, 0, 0))(theta, states, keys)
+            def body(state: Tree, k: jax.Array) -> tuple[Tree, jax.Array]:
+                return inner.step(theta, state, jax.random.fold_in(key, done + k))
 
-            states, losses = jax.lax.scan(
-                jax.checkpoint(body), states, jnp.arange(config.truncation)
-            )
-            return jnp.mean(losses), (states, losses)
+            state, losses = jax.lax.scan(jax.checkpoint(body), state, jnp.arange(config.truncation))
+            return jnp.mean(losses), (state, losses)
 
-        gradient, (states, losses) = jax.grad(loss, has_aux=True)(theta)
-        # One training that has diverged leaves no number in the whole gradient.
-        finite = jnp.all(
-            jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(gradient)])
+        # A gradient for each training, so that those that diverge can be left out.
+        gradients, (states, losses) = jax.vmap(jax.grad(loss, has_aux=True), (None, 0, 0, 0, 0))(
+            theta, carry.states, carry.keys, carry.done, carry.length
         )
-        gradient = jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0.0), gradient)
-        losses, broken = _finite(losses, inner.worst)
+        gradient = _mean_of_finite(gradients)
+        losses, broken = _finite(losses.T, inner.worst)
         carry = carry._replace(states=states, done=carry.done + config.truncation)
         return Estimate(gradient, carry, _metrics(losses, jnp.zeros(1), broken, carry))
 
     return Estimator(start, estimate)
+
+
+def _mean_of_finite(trees: Tree) -> Tree:
+    """The mean over the leading axis, without the trees that hold what is no number."""
+    each = [jnp.isfinite(x).all(axis=tuple(range(1, x.ndim))) for x in jax.tree.leaves(trees)]
+    finite = jnp.stack(each).all(axis=0)
+    count = jnp.maximum(1, finite.sum())
+    return jax.tree.map(lambda x: _where(finite, x, jnp.zeros_like(x)).sum(axis=0) / count, trees)
 
 
 def _finite(losses: jax.Array, worst: float) -> tuple[jax.Array, jax.Array]:

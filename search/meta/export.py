@@ -42,6 +42,8 @@ def export(folder: Path, output: Path) -> int:
         network = built(store.config().network)
     try:
         checkpoint.write(output, network, weights.theta, about)
+    except checkpoint.CheckpointError as error:
+        raise UserError(f"{output} is not written: {error}") from None
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror}") from None
     print(
@@ -97,8 +99,8 @@ def _horizon(config: MetaConfig) -> dict[str, int]:
     return {
         "shortest": lengths.shortest,
         "longest": lengths.longest,
-        "last_shortest": lengths.last_shortest or lengths.shortest,
-        "last_longest": lengths.last_longest or lengths.longest,
+        "last_shortest": lengths.last[0],
+        "last_longest": lengths.last[1],
     }
 
 

@@ -15,6 +15,9 @@ from tasks.augment import delayed, reparametrized
 
 Theta = Any
 
+_BEFORE = 2**32 - 1
+"""What is drawn before the first step is drawn from a key that no step has."""
+
 
 class Inner(NamedTuple):
     """An inner problem.
@@ -83,8 +86,9 @@ def training(
         return bound
 
     def begin(theta: Theta, key: jax.Array, length: jax.Array) -> Training:
-        scales = _scales(jax.random.fold_in(key, 0), shapes, spread)
-        params = scaled(scales).init(jax.random.fold_in(key, 1))
+        for_scales, for_params = jax.random.split(jax.random.fold_in(key, _BEFORE))
+        scales = _scales(for_scales, shapes, spread)
+        params = scaled(scales).init(for_params)
         return Training(params, optimizer(theta, length).init(params), length, scales)
 
     def step(theta: Theta, state: Training, key: jax.Array) -> tuple[Training, jax.Array]:

@@ -77,9 +77,21 @@ def first_weights(config: MetaConfig) -> Theta:
       FileNotFoundError, CheckpointError: those of `config.start` cannot be read.
     """
     network = built(config.network)
-    if config.start:
-        return checkpoint.read(released.find(config.start) or config.start, network)
-    return network.init(jax.random.fold_in(jax.random.key(config.seed), 0))
+    if not config.start:
+        return network.init(jax.random.fold_in(jax.random.key(config.seed), 0))
+    path = released.find(config.start)
+    if path is None:
+        raise FileNotFoundError(
+            f"{config.start!r} is neither a file *{checkpoint.SUFFIX} nor a released optimizer's "
+            f"name: those are {', '.join(released.names())}"
+        )
+    given, theta = released.read(path)
+    if (given.contract, given.sizes) != (network.contract, network.sizes):
+        raise checkpoint.CheckpointError(
+            f"{path} holds a network {given.contract} of sizes {dict(given.sizes)}, and `network` "
+            f"asks for {network.contract} of {dict(network.sizes)}: they must be the same"
+        )
+    return theta
 
 
 def advance(config: MetaConfig, state: State, executor: Executor) -> tuple[State, Record]:

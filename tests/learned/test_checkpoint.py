@@ -8,6 +8,7 @@ import re
 import struct
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
@@ -128,6 +129,19 @@ def test_a_header_that_lies_about_its_tensors(written):
         assert "damaged" in refused(written)
 
 
+def test_a_header_that_names_another_contract(written):
+    written.write_bytes(save(load(written.read_bytes()), {"contract": "adafac_mlp/99"}))
+    assert "holds weights of 'adafac_mlp/99', not of 'adafac_mlp/1'" in refused(written)
+
+
+def test_weights_that_are_no_numbers_are_not_written(written):
+    before = written.read_bytes()
+    broken = jax.tree.map(lambda w: jnp.full_like(w, jnp.nan), weights())
+    with pytest.raises(CheckpointError, match="holds values that are not finite"):
+        checkpoint.write(written, LEARNED, broken, {"name": "mine"})
+    assert written.read_bytes() == before
+
+
 def test_tensors_that_are_missing_or_too_many(written):
     name = sorted(load(written.read_bytes()))[0]
     rewritten(written, lambda tensors: tensors.update(more=tensors.pop(name)))
@@ -163,7 +177,7 @@ def test_values_that_are_no_numbers(written, value):
 def test_weights_of_a_network_of_other_sizes(written):
     assert "the network's is float32" in refused(written, adafac_mlp(hidden=8, layers=1))
     assert "missing [" in refused(written, adafac_mlp(hidden=4, layers=2))
-    assert "missing [" in refused(written, velo())
+    assert "not of 'velo/2'" in refused(written, velo())
 
 
 # ---------------------------------------------------------------------------- the card
@@ -182,6 +196,7 @@ def test_no_card(written):
         (b"{'contract': 'adafac_mlp/1'}", "is not JSON"),
         (b"", "is not JSON"),
         (b"\xff\xfe\x00", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
         (b"[1, 2]", "names no contract"),
         (b"{}", "names no contract"),
         (b'{"contract": 3, "sizes": {}}', "names no contract"),

@@ -251,13 +251,33 @@ def test_more_particles_are_less_variance():
 @pytest.mark.parametrize("method", METHODS)
 def test_losses_that_are_no_numbers_are_counted(method):
     (found,) = called(config(method, LENGTH), breaks=6)
-    # A whole training is counted by its end.
-    assert found.metrics.broken == pytest.approx(1.0 if method == "full_es" else 0.25)
+    assert found.metrics.broken == pytest.approx(0.25)
     assert np.isfinite(flat(found.gradient)).all()
     losses = exact(THETA, noise=0.0, spread=0.0)[:6].sum() + 2 * WORST
     assert found.metrics.loss == pytest.approx(float(losses / LENGTH), rel=1e-2)
     (whole,) = called(config(method, LENGTH))
     assert whole.metrics.broken == 0
+
+
+def test_a_training_that_counts_by_its_end_is_broken_by_its_end():
+    (found,) = called(config("full_es", LENGTH, loss="end"), breaks=6)
+    assert found.metrics.broken == 1.0
+
+
+def test_backpropagation_goes_on_without_the_trainings_that_break():
+    whole = quadratic()
+
+    def step(theta, state, key):
+        broken = state[0][0] > 1.0
+        state, loss = whole.step(theta, state, key)
+        return state, loss * jnp.where(broken, jnp.nan, 1.0)
+
+    found = estimator(config("backprop", LENGTH), whole._replace(step=step), 16)
+    estimate = quick_jit(found.estimate)(THETA, found.start(THETA, KEY), KEY, fixed())
+    assert 0 < estimate.metrics.broken < 1
+    one = flat(estimate.gradient)
+    # Of trainings that began lower, so it is not the same.
+    np.testing.assert_allclose(one, gradient(), rtol=0.8)
 
 
 def test_an_end_that_is_no_number_counts_as_the_worst():

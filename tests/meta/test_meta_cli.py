@@ -212,12 +212,13 @@ def fails(metaopt, monkeypatch, capsys):
     [
         (HEAD, "has no CONFIG; it must say CONFIG = MetaConfig(...)"),
         (HEAD + "CONFG = MetaConfig()\n", "has no CONFIG (but 'CONFG')"),
-        (HEAD + "CONFIG = TasksConfig()\n", "is a TasksConfig; it must be a MetaConfig"),
+        (HEAD + "CONFIG = OuterConfig()\n", "is a OuterConfig; it must be a MetaConfig"),
         (HEAD + "\nCONFIG = MetaConfig(step=3)\n", "bad.py:3: MetaConfig has no key 'step'; "
          "did you mean 'steps'?"),
         (HEAD + "CONFIG = MetaConfig(\n    curriculum=CurriculumConfig(longst=3))\n", "bad.py:3: "
          "CurriculumConfig has no key 'longst'; did you mean 'longest'?"),
         (HEAD + "CONFIG = MetaConfig(groups=0)\n", "bad.py:2: groups must be at least 1, got 0"),
+        (HEAD + "CONFIG = MetaConfig(steps='3')\n", "MetaConfig.steps must be int, got '3'"),
         (HEAD + "CONFIG = MetaConfig(seed='one')\n", "MetaConfig.seed must be int, got 'one'"),
         (HEAD + "CONFIG = MetaConfig(estimator=EstimatorConfig('pse'))\n", "method must be one of"),
         (HEAD + "CONFIG = MetaConfig(network=NetworkConfig('adafac'))\n", "no network 'adafac'"),
@@ -229,8 +230,24 @@ def fails(metaopt, monkeypatch, capsys):
          "did you mean digits_mlp_32_relu_b128"),
         (HEAD + "CONFIG = MetaConfig(tasks=TasksConfig(names=('mnist1d_mlp_64_relu_b32',)))\n",
          "is held out, or for validation"),
-        (HEAD + "CONFIG = MetaConfig(start='nowhere')\n", "there are no weights nowhere"),
-        (HEAD + "CONFIG = MetaConfig(start='config.py')\n", "start: there are no weights"),
+        (HEAD + "CONFIG = MetaConfig(start='celo')\n", "start: 'celo' is neither a file "
+         "*.safetensors nor a released optimizer's name: those are adafac_mlp_v2"),
+        (HEAD + "CONFIG = MetaConfig(start='no.safetensors')\n", "start: there are no weights no"),
+        (HEAD + "CONFIG = MetaConfig(start='celo_v4')\n", "celo_v4.safetensors holds a network "
+         "celo/3 of sizes"),
+        (HEAD + "CONFIG = MetaConfig(seed=-1)\n", "seed must be at least 0, got -1"),
+        (HEAD + "CONFIG = MetaConfig(outer=OuterConfig(float('nan')))\n", "learning_rate must be"),
+        (HEAD + "CONFIG = MetaConfig(outer=OuterConfig(clip=-1))\n", "clip must be at least 0"),
+        (HEAD + "CONFIG = MetaConfig(tasks=TasksConfig(suite='proxy', per_family=-1))\n",
+         "per_family must be at least 0"),
+        (HEAD + "CONFIG = MetaConfig(tasks=TasksConfig())\n", "give a suite, or names"),
+        (HEAD + "CONFIG = MetaConfig(curriculum=CurriculumConfig(9, 20, last_shortest=50))\n",
+         "at the end they have 50 and 20 steps"),
+        (HEAD + "CONFIG = MetaConfig(curriculum=CurriculumConfig(20, 90))\n",
+         "lengths are multiples of the truncation, 50 steps"),
+        (HEAD + "CONFIG = MetaConfig(curriculum=CurriculumConfig(100, 9000))\n",
+         "trainings of 9000 steps would never end, since a group keeps its task for 2500: set keep "
+         "to at least 180"),
         ("import no_such_module\n", "bad.py:1: ModuleNotFoundError"),
     ],
 )  # fmt: skip
@@ -242,7 +259,10 @@ def test_a_bad_configuration_starts_nothing(metaopt, fails, text, expected):
 
 def test_damaged_weights_to_start_from(metaopt, fails):
     (metaopt.folder / "torn.safetensors").write_bytes(b"torn")
-    (metaopt.folder / "bad.py").write_text(HEAD + "CONFIG = MetaConfig(start='torn')\n")
+    card = {"contract": "adafac_mlp/1", "sizes": {}}
+    (metaopt.folder / "torn.json").write_text(json.dumps(card))
+    text = HEAD + "CONFIG = MetaConfig(start='torn.safetensors')\n"
+    (metaopt.folder / "bad.py").write_text(text)
     assert "bad.py: start: torn.safetensors is damaged" in fails("run", "bad.py", "--out", "bad")
 
 

@@ -21,6 +21,7 @@ CONFIG = tiny(
     steps=300,
     curriculum=CurriculumConfig(6, 12, last_shortest=20, last_longest=90, small=0.5, steps=200),
     tasks=TasksConfig(names=TASKS),
+    keep=30,
 )
 DIGITS = TasksConfig(names=("digits_mlp_32_relu_b128",))
 TRIVIAL = tasks.get(*DIGITS.names).trivial_loss
@@ -123,9 +124,9 @@ def test_one_that_has_not_begun_has_a_report(tmp_path):
 def test_levels_of_the_trivial_predictor():
     level = summary.trivial_level
     assert level(tiny(), TASKS) == 1.0
-    log = tiny(estimator=EstimatorConfig(normalization="log"))
+    log = tiny(estimator=EstimatorConfig(truncation=3, normalization="log"))
     assert level(log, TASKS) == pytest.approx(np.log(1.01))
-    clipped = tiny(estimator=EstimatorConfig(normalization="clipped"))
+    clipped = tiny(estimator=EstimatorConfig(truncation=3, normalization="clipped"))
     assert level(clipped, DIGITS.names) == TRIVIAL
     assert level(clipped, TASKS) is None
 
