@@ -166,14 +166,16 @@ class Baseline:
 def equations_of(row: Baseline) -> str:
     """What a method computes: the row's own equations, or those of the factory's docstring.
 
-    A docstring's equations are its first indented block before `Args:`.
+    Those are all that it says between its summary and `Args:`, since what a symbol means is said
+    before or after the equations, an indented block.
     """
     if row.equations:
         return textwrap.dedent(row.equations).strip("\n")
     text = inspect.getdoc(row.factory) or ""
     description = re.split(r"^(?:Args|Returns|Example):", text, maxsplit=1, flags=re.MULTILINE)[0]
-    block = re.search(r"(?:^ {2,}\S.*\n?|^\s*\n(?= {2,}\S))+", description, flags=re.MULTILINE)
-    return textwrap.dedent(block.group()).strip("\n") if block else ""
+    if not re.search(r"^ {2,}\S", description, flags=re.MULTILINE):
+        return ""
+    return textwrap.dedent(description.partition("\n\n")[2].strip("\n")).rstrip()
 
 
 def arguments_of(row: Baseline) -> str:

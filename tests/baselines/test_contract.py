@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from baseline_checks.trajectories import quick_jit
+from flax import nnx
 
 from metaopt import baselines
 from metaopt.baselines import BASELINES
@@ -29,6 +30,7 @@ STEPS = 8
 ALL = pytest.mark.parametrize("name", BASELINES)
 
 
+@cache
 def _tree(seed: int, dtype: Any = jnp.float32) -> Any:
     draw = np.random.default_rng(seed)
     return jax.tree.map(
@@ -86,6 +88,50 @@ def _bfloat16_stays_bfloat16(name):
     )
     assert _signature(updates) == _signature(params)
     assert _signature(after) == _signature(before)
+
+
+def _gradients_in_bfloat16_leave_the_state_as_it_is(name):
+    optimizer, params = _build(name), _tree(0)
+    before = jax.eval_shape(optimizer.init, params)
+    _, after = jax.eval_shape(
+        lambda *args: optimizer.update(*args, value=jnp.float32(1.5)),
+        _tree(1, jnp.bfloat16),
+        before,
+        params,
+    )
+    assert _signature(after) == _signature(before)
+
+
+def _its_buffers_can_be_donated(name):
+    """No array is there twice among parameters and state, which would be donated twice."""
+    _, state, _ = _stepped(name)
+    arrays = [
+        jax.random.key_data(leaf) if _is_key(leaf) else leaf
+        for leaf in jax.tree.leaves((_tree(0), state))
+        if leaf.size
+    ]
+    buffers = [array.unsafe_buffer_pointer() for array in arrays]
+    assert len(set(buffers)) == len(buffers)
+
+
+class _Model(nnx.Module):
+    def __init__(self):
+        self.norm = nnx.LayerNorm(3, rngs=nnx.Rngs(0))
+        self.conv = nnx.Conv(3, 4, 2, rngs=nnx.Rngs(0))
+        self.head = nnx.Linear(4, 2, rngs=nnx.Rngs(0))
+
+
+def _flax_nnx_holds_its_state(name):
+    def steps():
+        model = _Model()
+        optimizer = nnx.Optimizer(model, _build(name), wrt=nnx.Param)
+        before = jax.tree.structure(nnx.as_pure(optimizer.opt_state))
+        gradients = jax.tree.map(jnp.ones_like, nnx.state(model, nnx.Param))
+        optimizer.update(model, gradients, value=jnp.float32(1.5))
+        assert jax.tree.structure(nnx.as_pure(optimizer.opt_state)) == before
+        return nnx.state(model)
+
+    jax.eval_shape(steps)
 
 
 def _a_saved_state_goes_on_identically(name):
@@ -208,6 +254,9 @@ def _losses_of_a_batch_fall_on_a_quadratic(name):
 CONTRACT = (
     _a_step_keeps_structure_and_compiles_once,
     _bfloat16_stays_bfloat16,
+    _gradients_in_bfloat16_leave_the_state_as_it_is,
+    _its_buffers_can_be_donated,
+    _flax_nnx_holds_its_state,
     _a_saved_state_goes_on_identically,
     _it_goes_where_optax_goes,
     _what_it_needs_is_asked_for,

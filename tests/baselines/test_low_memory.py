@@ -124,3 +124,62 @@ def test_microadam_forgets_nothing_but_rounding():
         updates, state = update(gradient, state, params)
         params = optax.apply_updates(params, updates)
     assert (params < -0.05).all()
+
+
+def _two_steps(optimizer, first, second):
+    params = {"kernel": jnp.ones((4, 3))}
+    state = optimizer.init(params)
+    for g in (first, second):
+        updates, state = optimizer.update({"kernel": g}, state, params)
+    return updates["kernel"], state
+
+
+@pytest.mark.parametrize("name", ["apollo", "apollo_mini", "fira", "gwt"])
+def test_a_gradient_of_zeros_does_not_limit_the_next_step(name):
+    few = {} if name in ("gwt", "apollo_mini") else {"rank": 1}
+    zeros, ones = jnp.zeros((4, 3)), _matrix((4, 3))
+    found, _ = _two_steps(getattr(baselines, name)(1.0, **few), zeros, ones)
+    assert jnp.linalg.norm(found) > 0.1
+
+
+def test_a_gradient_of_zeros_in_the_warm_up_is_no_least_norm():
+    clipped = baselines.adagc(optax.sgd(1.0), warmup_steps=2)
+    ones = jnp.ones((4, 3))
+    found, _ = _two_steps(clipped, jnp.zeros((4, 3)), ones)
+    np.testing.assert_allclose(found, -ones)
+
+
+def test_groups_without_momentum_have_scale_one():
+    optimizer = baselines.sgg(optax.sgd(1.0), period=1)
+    sparse = jnp.zeros((4, 3)).at[0, 0].set(1.0)
+    for first in (jnp.zeros((4, 3)), sparse):
+        _, state = _two_steps(optimizer, first, sparse)
+        (groups,) = state.groups
+        np.testing.assert_array_equal(groups.scale[groups.mean == 0], 1.0)
+
+
+def test_the_last_block_of_microadam_has_its_own_share():
+    size = 2**15 + 100
+    params = {"kernel": jax.ShapeDtypeStruct((size,), jnp.float32)}
+    state = jax.eval_shape(baselines.microadam(0.1, window=2).init, params)
+    (window,) = state[0].windows
+    assert window.indices.shape == window.values.shape == (2, 328 + 1)
+
+
+@pytest.mark.parametrize(
+    ("factory", "shapes"),
+    [
+        (baselines.core, ("score_history", "frozen")),
+        (baselines.root, ("steps", "matrix_axes")),
+        (baselines.frugal, ("density", "update_period", "seed", "matrix_axes")),
+        (baselines.microadam, ("window", "density", "error_block")),
+    ],
+)
+def test_hyperparameters_that_are_no_shapes_can_be_injected(factory, shapes):
+    optimizer = optax.inject_hyperparams(factory, static_args=shapes)(learning_rate=0.1)
+    params = {"kernel": jnp.ones((4, 3))}
+
+    def step(params):
+        return optimizer.update(params, optimizer.init(params), params)[0]
+
+    assert jax.eval_shape(step, params)["kernel"].shape == (4, 3)

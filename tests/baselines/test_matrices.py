@@ -14,7 +14,7 @@ from metaopt.baselines.shared.matrices import (
     on_matrices,
     torch_axes,
 )
-from metaopt.baselines.shared.roles import flax_roles
+from metaopt.baselines.shared.roles import flax_roles, role_of
 
 
 class Network(nn.Module):
@@ -53,6 +53,32 @@ def test_roles_of_a_flax_network(params):
     assert roles["head"] == {"kernel": "head", "bias": "vector"}
 
 
+@pytest.mark.parametrize(
+    ("path", "shape", "role"),
+    [
+        ("attention_heads/query/kernel", (8, 2, 4), "query_key"),
+        ("multi_head_attention/out/kernel", (2, 4, 8), "value_output"),
+        ("overhead_proj/kernel", (8, 8), "hidden"),
+        ("header/kernel", (8, 8), "hidden"),
+        ("lm_head/kernel", (8, 5), "head"),
+        ("LMHead_0/kernel", (8, 5), "head"),
+        ("pos_embedding", (1, 5, 8), "embedding"),
+        ("cls", (1, 1, 8), "embedding"),
+        ("rel_pos_bias", (3, 3, 2), "embedding"),
+        ("tok_embeddings/weight", (7, 8), "embedding"),
+        ("time_embed/kernel", (8, 8), "hidden"),
+        ("LayerNorm_0/scale", (1, 1, 8), "norm"),
+        ("PreNorm_0/Dense_0/kernel", (8, 8), "hidden"),
+    ],
+)
+def test_roles_go_by_whole_words(path, shape, role):
+    names = tuple(jax.tree_util.DictKey(name) for name in path.split("/"))
+    leaf = jax.ShapeDtypeStruct(shape, jnp.float32)
+    assert role_of(names, leaf) == role
+    # As `nnx.Optimizer` shows parameters to `init`.
+    assert role_of((*names, jax.tree_util.GetAttrKey("value")), leaf) == role
+
+
 def test_matrices_of_a_flax_network(params):
     axes = flax_axes(params)
     attention = axes["MultiHeadDotProductAttention_0"]
@@ -81,10 +107,8 @@ def test_a_method_sees_matrices_and_the_fallback_everything_else(params):
     for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(params), strict=True):
         np.testing.assert_array_equal(a, 3 * b)
     (ours,), (theirs,) = ours, theirs
-    assert ours["Conv_0"]["kernel"] == (8, 27)  # outputs, inputs
-    attention = ours["MultiHeadDotProductAttention_0"]
-    assert attention["query"]["kernel"] == attention["out"]["kernel"] == (8, 8)
-    assert ours["head"]["kernel"] == optax.MaskedNode()
+    # In the order of names: Conv_0, as (outputs, inputs), Dense_0, then attention's four.
+    assert ours == ((8, 27), (6, 8), *[(8, 8)] * 4)
     assert theirs["head"]["kernel"] == (6, 4)
     assert theirs["Conv_0"] == {"kernel": optax.MaskedNode(), "bias": (8,)}
 
@@ -117,7 +141,7 @@ def test_a_stack_is_as_many_matrices():
     optimizer = on_matrices(_seen(shapes), optax.identity(), lambda params: axes)
     x = {"x": jnp.ones((3, 4, 5))}
     optimizer.update(x, optimizer.init(x))
-    assert shapes == [{"x": [(5, 4)] * 3}]
+    assert shapes == [((5, 4),) * 3]
 
 
 @pytest.mark.parametrize("axes", [((0,), (0,)), ((0, 0), (1,)), ((2,), (0,)), ((0,), (-3,))])

@@ -9,6 +9,7 @@ import optax
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.rates import rate_at
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class AdaBoundState(NamedTuple):
@@ -133,8 +134,8 @@ def _bounded_adam(
     largest: bool,
 ) -> optax.GradientTransformationExtraArgs:
     def init(params: optax.Params) -> AdaBoundState:
-        zeros = optax.tree.zeros_like(params)
-        return AdaBoundState(jnp.zeros((), jnp.int32), zeros, zeros, zeros if largest else None)
+        m, v, v_max = zeros_like(params, 3)
+        return AdaBoundState(jnp.zeros((), jnp.int32), m, v, v_max if largest else None)
 
     def update(
         updates: optax.Updates,

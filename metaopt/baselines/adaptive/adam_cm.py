@@ -8,6 +8,7 @@ import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.sums import scalar_dtype, total
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class AdamCMState(NamedTuple):
@@ -45,11 +46,11 @@ def scale_by_adam_cm(
         raise ValueError(f"adam_cm's capacity is {capacity}: at least one momentum must fit")
 
     def init(params: optax.Params) -> AdamCMState:
-        zeros = optax.tree.zeros_like(params)
         buffer = jax.tree.map(lambda w: jnp.zeros((capacity, *w.shape), w.dtype), params)
         # Below every norm, so that free places are taken first.
         priorities = -jnp.ones(capacity, scalar_dtype(params))
-        return AdamCMState(jnp.zeros((), jnp.int32), zeros, zeros, buffer, priorities)
+        m, v = zeros_like(params, 2)
+        return AdamCMState(jnp.zeros((), jnp.int32), m, v, buffer, priorities)
 
     def update(
         updates: optax.Updates,

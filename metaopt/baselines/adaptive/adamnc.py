@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class AdamNCState(NamedTuple):
@@ -29,8 +30,7 @@ def scale_by_adamnc(
     """AdamNC without its learning rate; see `adamnc`."""
 
     def init(params: optax.Params) -> AdamNCState:
-        zeros = optax.tree.zeros_like(params)
-        return AdamNCState(jnp.zeros((), jnp.int32), zeros, zeros)
+        return AdamNCState(jnp.zeros((), jnp.int32), *zeros_like(params, 2))
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None

@@ -9,6 +9,7 @@ import optax
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.rates import rate_at
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class AdaModState(NamedTuple):
@@ -66,8 +67,7 @@ def adamod(
     """
 
     def init(params: optax.Params) -> AdaModState:
-        zeros = optax.tree.zeros_like(params)
-        return AdaModState(jnp.zeros((), jnp.int32), zeros, zeros, zeros)
+        return AdaModState(jnp.zeros((), jnp.int32), *zeros_like(params, 3))
 
     def update(
         updates: optax.Updates,

@@ -106,7 +106,7 @@ def on_scale_invariant(
 def _projected(
     direction: optax.GradientTransformation, weight_decay: Any, delta: Any, wd_ratio: Any, eps: Any
 ) -> optax.GradientTransformation:
-    """A direction with its projection and weight decay, on trees of matrices."""
+    """A direction with its projection and weight decay, on tuples of matrices."""
 
     def project(w: jax.Array, g: jax.Array, p: jax.Array) -> jax.Array:
         dtype = w.dtype

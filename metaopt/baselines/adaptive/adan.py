@@ -9,6 +9,7 @@ import optax
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.rates import rate_at
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class AdanState(NamedTuple):
@@ -73,8 +74,7 @@ def adan(
     """
 
     def init(params: optax.Params) -> AdanState:
-        zeros = optax.tree.zeros_like(params)
-        return AdanState(jnp.zeros((), jnp.int32), zeros, zeros, zeros, zeros)
+        return AdanState(jnp.zeros((), jnp.int32), *zeros_like(params, 4))
 
     def update(
         updates: optax.Updates,
@@ -103,7 +103,7 @@ def adan(
 
         return (
             jax.tree.map(step, params, m_hat, n_hat, v_hat),
-            AdanState(count, m, n, v, updates),
+            AdanState(count, m, n, v, optax.tree.cast_like(updates, state.previous)),
         )
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -34,7 +34,8 @@ class BlockwiseAdamState(NamedTuple):
     Attributes:
       count: int32 (), steps taken.
       m: moving average of gradients, a tree like the parameters.
-      v: label of a block -> scalar, moving average of the mean square of its gradients.
+      v: tuple with a scalar for each block, in the order of their first arrays: moving average of
+        the mean square of its gradients.
     """
 
     count: Any
@@ -53,7 +54,8 @@ def scale_by_blockwise_adam(
 
     def init(params: optax.Params) -> BlockwiseAdamState:
         m = optax.tree.zeros_like(params)
-        v = optax.tree.zeros_like(_mean_squares(params, blocks(params)))
+        squares, _ = _mean_squares(params, blocks(params))
+        v = optax.tree.zeros_like(squares)
         return BlockwiseAdamState(jnp.zeros((), jnp.int32), m, v)
 
     def update(
@@ -66,28 +68,32 @@ def scale_by_blockwise_adam(
         labels = blocks(updates if params is None else params)
         count = optax.safe_increment(state.count)
         m = optax.tree.update_moment(updates, state.m, b1, 1)
-        v = optax.tree.update_moment(_mean_squares(updates, labels), state.v, b2, 1)
+        squares, block_of = _mean_squares(updates, labels)
+        v = optax.tree.update_moment(squares, state.v, b2, 1)
         m_hat = optax.tree.bias_correction(m, b1, count)
         v_hat = optax.tree.bias_correction(v, b2, count)
 
-        def step(m: jax.Array, label: Hashable) -> jax.Array:
-            return (m / (jnp.sqrt(v_hat[label]) + eps)).astype(m.dtype)
+        def step(m: jax.Array, block: int) -> jax.Array:
+            return (m / (jnp.sqrt(v_hat[block]) + eps)).astype(m.dtype)
 
-        return jax.tree.map(step, m_hat, labels), BlockwiseAdamState(count, m, v)
+        return jax.tree.map(step, m_hat, block_of), BlockwiseAdamState(count, m, v)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _mean_squares(updates: optax.Updates, labels: Any) -> dict[Any, jax.Array]:
-    """Label of each block -> the mean square of its entries."""
-    members: dict[Any, list[jax.Array]] = {}
+def _mean_squares(updates: optax.Updates, labels: Any) -> tuple[tuple[jax.Array, ...], Any]:
+    """The mean square of each block's entries, and the number of each array's block."""
     leaves, treedef = jax.tree.flatten(updates)
-    for leaf, label in zip(leaves, treedef.flatten_up_to(labels), strict=True):
-        members.setdefault(label, []).append(leaf)
-    return {
-        label: total(jax.tree.map(jnp.square, block)) / max(sum(leaf.size for leaf in block), 1)
-        for label, block in members.items()
-    }
+    names = treedef.flatten_up_to(labels)
+    members: dict[Hashable, list[jax.Array]] = {name: [] for name in names}
+    for leaf, name in zip(leaves, names, strict=True):
+        members[name].append(leaf)
+    means = tuple(
+        total(jax.tree.map(jnp.square, block)) / max(sum(leaf.size for leaf in block), 1)
+        for block in members.values()
+    )
+    numbers = {name: number for number, name in enumerate(members)}
+    return means, jax.tree.unflatten(treedef, [numbers[name] for name in names])
 
 
 def blockwise_adam(

@@ -8,6 +8,7 @@ import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.moments import debiasing
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class DiffGradState(NamedTuple):
@@ -32,8 +33,7 @@ def scale_by_diffgrad(
     """The method without its learning rate; see `diffgrad`."""
 
     def init(params: optax.Params) -> DiffGradState:
-        zeros = optax.tree.zeros_like(params)
-        return DiffGradState(jnp.zeros((), jnp.int32), zeros, zeros, zeros)
+        return DiffGradState(jnp.zeros((), jnp.int32), *zeros_like(params, 3))
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None
@@ -49,7 +49,8 @@ def scale_by_diffgrad(
             return (unbias * friction * m / (jnp.sqrt(v) + eps)).astype(g.dtype)
 
         directions = jax.tree.map(direction, updates, state.previous, m, v)
-        return directions, DiffGradState(count, m, v, updates)
+        previous = optax.tree.cast_like(updates, state.previous)
+        return directions, DiffGradState(count, m, v, previous)
 
     return optax.GradientTransformation(init, update)
 

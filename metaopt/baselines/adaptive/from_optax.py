@@ -1,13 +1,27 @@
 """Adaptive methods that Optax has as their publications say."""
 
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import optax
+import optax.contrib
 from optax import adabelief as adabelief
 from optax import adam as adam
 from optax import adamax as adamax
 from optax.contrib import adopt as adopt
-from optax.contrib import madgrad as madgrad
 
 from metaopt.baselines.baseline import Baseline, tuned
+
+
+@functools.wraps(optax.contrib.madgrad)
+def madgrad(*args: Any, **kwargs: Any) -> optax.GradientTransformationExtraArgs:
+    """Optax's MADGRAD, but its state holds a copy of the parameters."""
+    inner = optax.with_extra_args_support(optax.contrib.madgrad(*args, **kwargs))
+    return optax.GradientTransformationExtraArgs(
+        lambda params: jax.tree.map(jnp.copy, inner.init(params)), inner.update
+    )
 
 
 def amsgrad(

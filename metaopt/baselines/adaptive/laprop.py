@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class LaPropState(NamedTuple):
@@ -29,8 +30,7 @@ def scale_by_laprop(
     """LaProp without its learning rate; see `laprop`."""
 
     def init(params: optax.Params) -> LaPropState:
-        zeros = optax.tree.zeros_like(params)
-        return LaPropState(jnp.zeros((), jnp.int32), zeros, zeros)
+        return LaPropState(jnp.zeros((), jnp.int32), *zeros_like(params, 2))
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None

@@ -61,7 +61,7 @@ def reduce_variance(
             return (c / jnp.maximum(1, jnp.linalg.norm(c.ravel()))).astype(g.dtype)
 
         reduced = jax.tree.map(corrected, updates, state.previous)
-        return reduced, ReduceVarianceState(updates)
+        return reduced, ReduceVarianceState(optax.tree.cast_like(updates, state.previous))
 
     return optax.GradientTransformationExtraArgs(init, update)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class NadamState(NamedTuple):
@@ -34,8 +35,7 @@ def scale_by_nadam(
         return b1 * (1 - 0.5 * 0.96 ** (momentum_decay * t))
 
     def init(params: optax.Params) -> NadamState:
-        zeros = optax.tree.zeros_like(params)
-        return NadamState(jnp.zeros((), jnp.int32), jnp.ones(()), zeros, zeros)
+        return NadamState(jnp.zeros((), jnp.int32), jnp.ones(()), *zeros_like(params, 2))
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None

@@ -8,6 +8,7 @@ import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.moments import debiasing
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class RAdamState(NamedTuple):
@@ -30,8 +31,7 @@ def scale_by_radam(
     """RAdam without its learning rate; see `radam`."""
 
     def init(params: optax.Params) -> RAdamState:
-        zeros = optax.tree.zeros_like(params)
-        return RAdamState(jnp.zeros((), jnp.int32), zeros, zeros)
+        return RAdamState(jnp.zeros((), jnp.int32), *zeros_like(params, 2))
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None

@@ -12,6 +12,7 @@ from metaopt.baselines.shared.periods import require_period
 from metaopt.baselines.shared.rates import rate_at
 from metaopt.baselines.shared.roles import Role, RolesOf, flax_roles
 from metaopt.baselines.shared.sums import total
+from metaopt.baselines.shared.trees import zeros_like
 
 _DEVIATIONS = (
     "Weight decay and norm loss act on every array; a slip in the authors' code has them act on "
@@ -122,8 +123,9 @@ def ranger21(
         warmup_steps = _default_warmup(b2, num_steps)
 
     def init(params: optax.Params) -> Ranger21State:
-        zeros = optax.tree.zeros_like(params)
-        return Ranger21State(jnp.zeros((), jnp.int32), zeros, zeros, zeros, params)
+        w0 = jax.tree.map(jnp.copy, params)
+        m, v, previous = zeros_like(params, 3)
+        return Ranger21State(jnp.zeros((), jnp.int32), m, v, previous, w0)
 
     def update(
         updates: optax.Updates,

@@ -11,7 +11,7 @@ from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.norms import rms
 from metaopt.baselines.shared.periods import require_period
 from metaopt.baselines.shared.rates import rate_at
-from metaopt.baselines.shared.trees import unzipped
+from metaopt.baselines.shared.trees import on_leaves, unzipped, zeros_like
 
 _DEVIATIONS = (
     "The clipping by the median gradient norm, off by default in the authors' code, is left to "
@@ -118,8 +118,9 @@ def scaled_adam(
 
     def init(params: optax.Params) -> ScaledAdamState:
         def fresh(w: jax.Array) -> ArrayState:
-            zeros, zero = jnp.zeros_like(w), jnp.zeros((), w.dtype)
-            return ArrayState(zeros, zeros, rms(w), jnp.zeros(period, w.dtype), zero)
+            zero = jnp.zeros((), w.dtype)
+            v, step = zeros_like(w, 2)
+            return ArrayState(v, step, rms(w), jnp.zeros(period, w.dtype), zero)
 
         return ScaledAdamState(jnp.zeros((), jnp.int32), jax.tree.map(fresh, params))
 
@@ -174,7 +175,7 @@ def scaled_adam(
         steps, arrays = unzipped(updates, pairs, 2)
         return steps, ScaledAdamState(optax.safe_increment(count), arrays)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return on_leaves(optax.GradientTransformationExtraArgs(init, update))
 
 
 ROWS = (

@@ -62,7 +62,8 @@ def clip_by_average_norm(
 
         def averaged(norm: jax.Array, average: jax.Array) -> jax.Array:
             later = beta * average + (1 - beta) * norm
-            return jnp.where(warm, jnp.minimum(average, norm), later).astype(average.dtype)
+            least = jnp.where(norm > 0, jnp.minimum(average, norm), average)
+            return jnp.where(warm | jnp.isinf(average), least, later).astype(average.dtype)
 
         factors = jax.tree.map(factor, norms, state.norm)
         clipped = jax.tree.map(lambda g, h: (h * g).astype(g.dtype), updates, factors)
@@ -119,7 +120,8 @@ def adagc(
 
     Deviations:
       During the warm-up the least norm is that of the clipped gradients, as in the paper; the
-      authors' code takes that of the unclipped.
+      authors' code takes that of the unclipped. Norms of zero are left out of it, since an array
+      would then never move again; where there was none but these, n is the first one after them.
     """
     clip = clip_by_average_norm(absolute, relative, beta=beta, warmup_steps=warmup_steps, eps=eps)
     return optax.chain(clip, optax.with_extra_args_support(inner))
@@ -139,7 +141,9 @@ ROWS = (
         test={"warmup_steps": 3},
         tuning=tuned(0.3),
         deviations="During the warm-up the least norm is that of the clipped gradients, as in the "
-        "paper; the authors' code takes that of the unclipped.",
+        "paper; the authors' code takes that of the unclipped. Norms of zero are left out of it, "
+        "since an array would then never move again; where there was none but these, n is the "
+        "first one after them.",
         checked=("pytorch_optimizer 4.1.0", "zij 0.1.1"),
     ),
 )

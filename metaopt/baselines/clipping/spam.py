@@ -10,6 +10,7 @@ from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.rates import rate_at
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class SpamState(NamedTuple):
@@ -89,8 +90,7 @@ def spam(
         raise ValueError(f"warmup_steps is {warmup_steps}: choose none, 0, or more")
 
     def init(params: optax.Params) -> SpamState:
-        zeros = optax.tree.zeros_like(params)
-        return SpamState(jnp.zeros((), jnp.int32), zeros, zeros)
+        return SpamState(jnp.zeros((), jnp.int32), *zeros_like(params, 2))
 
     def update(
         updates: optax.Updates,

@@ -10,6 +10,7 @@ from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.rates import rate_at
 from metaopt.baselines.shared.sums import inner, scalar_dtype
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class SwatsState(NamedTuple):
@@ -82,9 +83,9 @@ def swats(
     """
 
     def init(params: optax.Params) -> SwatsState:
-        zeros = optax.tree.zeros_like(params)
-        zero = jnp.zeros((), scalar_dtype(params))
-        return SwatsState(jnp.zeros((), jnp.int32), zeros, zeros, zero, zero)
+        projected, sgd_scale = (jnp.zeros((), scalar_dtype(params)) for _ in range(2))
+        m, v = zeros_like(params, 2)
+        return SwatsState(jnp.zeros((), jnp.int32), m, v, projected, sgd_scale)
 
     def update(
         updates: optax.Updates,

@@ -19,7 +19,7 @@ Base = Literal["sinkhorn", "rows", "sign"]
 
 
 class RotationState(NamedTuple):
-    """State of `scale_by_rotation`, over a tree of matrices.
+    """State of `scale_by_rotation`, over a tuple of matrices.
 
     Attributes:
       rotations: R, of the shorter side: (min(m, n), min(m, n)).
@@ -29,7 +29,7 @@ class RotationState(NamedTuple):
 
 
 def scale_by_rotation(base: Base = "sinkhorn") -> optax.GradientTransformation:
-    """R f(R^T M) of a tree of matrices M, with f and R as in `aro`."""
+    """R f(R^T M) of a tuple of matrices M, with f and R as in `aro`."""
     if base not in _BASES:
         raise ValueError(f"aro: base must be one of {', '.join(_BASES)}, not {base!r}")
     f = _BASES[base]

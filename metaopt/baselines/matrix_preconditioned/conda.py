@@ -11,11 +11,11 @@ from metaopt.baselines.shared.matrices import AxesOf, flax_axes, matrix_optimize
 from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.orthogonalization import widened
 from metaopt.baselines.shared.periods import every, require_period
-from metaopt.baselines.shared.trees import unzipped
+from metaopt.baselines.shared.trees import unzipped, zeros_like
 
 
 class CondaState(NamedTuple):
-    """State of `scale_by_conda`, over a tree of matrices.
+    """State of `scale_by_conda`, over a tuple of matrices.
 
     Attributes:
       count: int32 (), steps taken.
@@ -33,13 +33,13 @@ class CondaState(NamedTuple):
 def scale_by_conda(
     b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, *, period: int = 2000
 ) -> optax.GradientTransformation:
-    """The direction of `conda`, whose arguments these are, of a tree of matrices."""
+    """The direction of `conda`, whose arguments these are, of a tuple of matrices."""
     require_period(period, "conda")
 
     def init(params: optax.Params) -> CondaState:
-        zeros = optax.tree.zeros_like(params)
         bases = jax.tree.map(lambda w: jnp.eye(min(w.shape), dtype=w.dtype), params)
-        return CondaState(jnp.zeros((), jnp.int32), zeros, zeros, bases)
+        m, v = zeros_like(params, 2)
+        return CondaState(jnp.zeros((), jnp.int32), m, v, bases)
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None

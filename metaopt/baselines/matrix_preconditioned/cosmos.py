@@ -15,7 +15,7 @@ from metaopt.baselines.shared.trees import unzipped
 
 
 class CosmosState(NamedTuple):
-    """State of `scale_by_cosmos`, over a tree of matrices of shape (m, n).
+    """State of `scale_by_cosmos`, over a tuple of matrices of shape (m, n).
 
     Attributes:
       count: int32 (), steps taken.
@@ -41,7 +41,7 @@ def scale_by_cosmos(
     gamma: float = 0.2,
     nesterov: bool = True,
 ) -> optax.GradientTransformation:
-    """The direction of `cosmos`, whose arguments these are, of a tree of matrices."""
+    """The direction of `cosmos`, whose arguments these are, of a tuple of matrices."""
     if rank < 1:
         raise ValueError(f"cosmos: the rank must be 1 or more, not {rank}")
 

@@ -28,7 +28,7 @@ class GraftState(NamedTuple):
 
 
 class DistributedShampooState(NamedTuple):
-    """State of `scale_by_distributed_shampoo`, over a tree of matrices.
+    """State of `scale_by_distributed_shampoo`, over a tuple of matrices.
 
     Attributes:
       count: int32 (), steps taken.
@@ -83,7 +83,7 @@ def scale_by_distributed_shampoo(
     start: int = 5,
     period: int = 10,
 ) -> optax.GradientTransformation:
-    """The direction of `distributed_shampoo`, whose arguments these are, of a tree of matrices."""
+    """The direction of `distributed_shampoo`, whose arguments these are, of a tuple of matrices."""
     require_period(period, "distributed_shampoo")
     if block_size < 1:
         raise ValueError(f"distributed_shampoo: block_size must be 1 or more, not {block_size}")

@@ -20,7 +20,7 @@ of a skew-symmetric matrix; (row blocks, entries) and (column blocks, entries)."
 
 
 class POETState(NamedTuple):
-    """State of `rotate_weights`, over a tree of matrices.
+    """State of `rotate_weights`, over a tuple of matrices.
 
     Attributes:
       count: int32 (), steps taken.
@@ -51,7 +51,7 @@ def rotate_weights(
     period: int = 200,
     seed: int = 0,
 ) -> optax.GradientTransformation:
-    """The steps of `poet`, whose arguments these are, of a tree of matrices."""
+    """The steps of `poet`, whose arguments these are, of a tuple of matrices."""
     require_period(period, "poet")
     if block_size < 1 or terms < 1:
         raise ValueError(
@@ -64,9 +64,9 @@ def rotate_weights(
             rows, columns = (jnp.zeros((-(-n // b), b * (b - 1) // 2), w.dtype) for n, b in sizes)
             return rows, columns
 
-        fixed, skews = jax.tree.map(jnp.array, params), jax.tree.map(zeros, params)
-        key = jax.random.key(seed)
-        return POETState(jnp.zeros((), jnp.int32), key, fixed, skews, skews, skews)
+        fixed = jax.tree.map(jnp.copy, params)
+        skews = (jax.tree.map(zeros, params) for _ in range(3))
+        return POETState(jnp.zeros((), jnp.int32), jax.random.key(seed), fixed, *skews)
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None

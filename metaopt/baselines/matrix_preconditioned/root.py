@@ -94,7 +94,7 @@ def root(
       The paper fits a, b and c to every shape. Four such fits are published; as in the authors'
       code, all other shapes have Muon's.
     """
-    if not 0 <= quantile <= 1:
+    if isinstance(quantile, int | float) and not 0 <= quantile <= 1:
         raise ValueError(f"quantile is {quantile}: the part of the entries kept is within 0 and 1")
     require_adjust(adjust)
 

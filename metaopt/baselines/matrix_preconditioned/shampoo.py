@@ -10,7 +10,7 @@ from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.axes import along, gram, scaled_along, square_sums
 from metaopt.baselines.shared.inverse_root import inverse_root
 from metaopt.baselines.shared.periods import every, require_period
-from metaopt.baselines.shared.trees import unzipped
+from metaopt.baselines.shared.trees import on_leaves, unzipped
 
 
 class ShampooState(NamedTuple):
@@ -75,7 +75,7 @@ def scale_by_shampoo(
         count = optax.safe_increment(state.count)
         return directions, ShampooState(count, statistics, None if period == 1 else roots)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return on_leaves(optax.GradientTransformationExtraArgs(init, update))
 
 
 def shampoo(

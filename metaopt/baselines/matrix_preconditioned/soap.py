@@ -13,7 +13,7 @@ from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.orthogonalization import widened
 from metaopt.baselines.shared.periods import every, require_period
 from metaopt.baselines.shared.power_iteration import top_subspace
-from metaopt.baselines.shared.trees import unzipped
+from metaopt.baselines.shared.trees import on_leaves, unzipped, zeros_like
 
 
 class SOAPState(NamedTuple):
@@ -47,10 +47,10 @@ def scale_by_soap(
     require_period(period, "soap")
 
     def init(params: optax.Params) -> SOAPState:
-        zeros = optax.tree.zeros_like(params)
         statistics = jax.tree.map(lambda w: per_axis(w, jnp.zeros), params)
         bases = jax.tree.map(lambda w: per_axis(w, lambda s, d: jnp.eye(*s, dtype=d)), params)
-        return SOAPState(jnp.zeros((), jnp.int32), zeros, zeros, statistics, bases)
+        m, v = zeros_like(params, 2)
+        return SOAPState(jnp.zeros((), jnp.int32), m, v, statistics, bases)
 
     def per_axis(w: jax.Array, make: Callable[..., jax.Array]) -> tuple[jax.Array | None, ...]:
         rotated = w.ndim > 1 and w.size > 0
@@ -92,7 +92,7 @@ def scale_by_soap(
         directions, *rest = unzipped(updates, stepped, 5)
         return directions, SOAPState(optax.safe_increment(state.count), *rest)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return on_leaves(optax.GradientTransformationExtraArgs(init, update))
 
 
 def soap(

@@ -10,6 +10,7 @@ from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared import factored
 from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.norms import rms
+from metaopt.baselines.shared.trees import on_leaves
 
 
 class AdaLomoState(NamedTuple):
@@ -53,7 +54,7 @@ def scale_by_adalomo(
         )
         return u, AdaLomoState(count, v)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return on_leaves(optax.GradientTransformationExtraArgs(init, update))
 
 
 def adalomo(

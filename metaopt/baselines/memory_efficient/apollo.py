@@ -158,7 +158,8 @@ def apollo(
 
     Deviations:
       Projections are drawn again at each step rather than kept, as the paper counts its memory; the
-      authors' code keeps them.
+      authors' code keeps them. An update of zeros does not limit the next one; with the authors'
+      code updates then grow from 1e-8 by a hundredth each step.
     """
     require_rank(rank, "apollo")
     require_period(update_period, "apollo")
@@ -247,7 +248,8 @@ def apollo_mini(
 
     Deviations:
       Projections are drawn again at each step rather than kept, as the paper counts its memory; the
-      authors' code keeps them.
+      authors' code keeps them. An update of zeros does not limit the next one; with the authors'
+      code updates then grow from 1e-8 by a hundredth each step.
     """
     return apollo(
         learning_rate,
@@ -269,7 +271,8 @@ def apollo_mini(
 
 _DRAWN_AGAIN = (
     "Projections are drawn again at each step rather than kept, as the paper counts its memory; "
-    "the authors' code keeps them."
+    "the authors' code keeps them. An update of zeros does not limit the next one; with the "
+    "authors' code updates then grow from 1e-8 by a hundredth each step."
 )
 
 ROWS = (

@@ -8,6 +8,7 @@ import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared import factored
+from metaopt.baselines.shared.trees import on_leaves
 
 
 class CAMEState(NamedTuple):
@@ -30,8 +31,8 @@ def scale_by_came(
     """The direction of `came`."""
 
     def init(params: optax.Params) -> CAMEState:
-        zeros = jax.tree.map(factored.zeros, params)
-        return CAMEState(optax.tree.zeros_like(params), zeros, zeros)
+        v, s = (jax.tree.map(factored.zeros, params) for _ in range(2))
+        return CAMEState(optax.tree.zeros_like(params), v, s)
 
     def update(
         updates: optax.Updates,
@@ -63,7 +64,7 @@ def scale_by_came(
         s = jax.tree.map(instability, u, m, state.s)
         return jax.tree.map(direction, m, s), CAMEState(m, v, s)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return on_leaves(optax.GradientTransformationExtraArgs(init, update))
 
 
 def came(

@@ -98,8 +98,12 @@ def initial_norms(params: optax.Params) -> optax.Updates:
 
 
 def growth_limiter(update: jax.Array, previous: jax.Array) -> jax.Array:
-    """What an update is divided by so that its norm is at most 1.01 times the previous one."""
-    return jnp.maximum(jnp.linalg.norm(update) / (previous + 1e-8), GROWTH) / GROWTH
+    """What an update is divided by so that its norm is at most 1.01 times the previous one.
+
+    After an update of zeros it is not limited, as at the first step.
+    """
+    growth = jnp.maximum(jnp.linalg.norm(update) / (previous + 1e-8), GROWTH) / GROWTH
+    return jnp.where(previous > 0, growth, 1).astype(growth.dtype)
 
 
 def fira(
@@ -163,6 +167,8 @@ def fira(
     Deviations:
       `scale` multiplies the whole update, as alpha in the paper. In the authors' code it also
       multiplies R P^T where that is subtracted from G, which is the same at their default of 1.
+      An S of zeros does not limit the next one; with the authors' code it then grows from 1e-8 by a
+      hundredth each step.
     """
     require_rank(rank, "fira")
     require_period(update_period, "fira")
@@ -197,7 +203,8 @@ ROWS = (
         deviations=(
             "`scale` multiplies the whole update, as alpha in the paper. In the authors' code it "
             "also multiplies R P^T where that is subtracted from G, which is the same at their "
-            "default of 1."
+            "default of 1. An S of zeros does not limit the next one; with the authors' code it "
+            "then grows from 1e-8 by a hundredth each step."
         ),
         checked=("zij 0.1.1",),
     ),

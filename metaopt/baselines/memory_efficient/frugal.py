@@ -149,7 +149,7 @@ def frugal(
       states of layers that come and go have no fixed shape. A transform rather than a wrapper, as
       both parts share one learning rate.
     """
-    if not 0 <= density <= 1:
+    if isinstance(density, int | float) and not 0 <= density <= 1:
         raise ValueError(f"frugal: density={density} is a part of the columns, within [0, 1]")
     require_period(update_period, "frugal")
     direction = on_random_columns(

@@ -10,7 +10,7 @@ from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.memory_efficient.fira import growth_limiter, initial_norms
 from metaopt.baselines.shared.averaged_adam import scale_by_debiasing
 from metaopt.baselines.shared.matrices import AxesOf, flax_axes, matrix_optimizer
-from metaopt.baselines.shared.trees import unzipped
+from metaopt.baselines.shared.trees import unzipped, zeros_like
 from metaopt.baselines.shared.wavelets import haar, inverse_haar
 
 
@@ -34,8 +34,9 @@ def scale_by_gwt(
     """The direction of `gwt`, before the correction of Adam's moments."""
 
     def init(params: optax.Params) -> GWTState:
-        zeros = jax.tree.map(lambda w: jnp.zeros_like(haar(w, level)[0]), params)
-        return GWTState(zeros, zeros, initial_norms(params))
+        coarse = jax.tree.map(lambda w: haar(w, level)[0], params)
+        m, v = zeros_like(coarse, 2)
+        return GWTState(m, v, initial_norms(params))
 
     def update(
         updates: optax.Updates,
@@ -122,7 +123,8 @@ def gwt(
     Deviations:
       A transform rather than a wrapper: what divides the details is Adam's denominator, which no
       other optimizer has. Weights decay before the step, as in AdamW, where the authors' code lets
-      them decay after it. The Haar wavelet only, their default.
+      them decay after it. The Haar wavelet only, their default. An N of zeros does not limit the
+      next one; with the authors' code it then grows from 1e-8 by a hundredth each step.
     """
     if level < 1:
         raise ValueError(f"gwt: level={level} must be 1 or more; without it, that is Adam")
@@ -155,7 +157,9 @@ ROWS = (
         deviations=(
             "A transform rather than a wrapper: what divides the details is Adam's denominator, "
             "which no other optimizer has. Weights decay before the step, as in AdamW, where the "
-            "authors' code lets them decay after it. The Haar wavelet only, their default."
+            "authors' code lets them decay after it. The Haar wavelet only, their default. An N of "
+            "zeros does not limit the next one; with the authors' code it then grows from 1e-8 by "
+            "a hundredth each step."
         ),
         checked=("equations",),
     ),

@@ -9,7 +9,7 @@ import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.quantization import Nibbles, from_nibbles, to_nibbles
-from metaopt.baselines.shared.trees import unzipped
+from metaopt.baselines.shared.trees import on_leaves, unzipped
 
 LARGEST_BLOCK = 2**15
 """Entries among which the largest are chosen, so that their indices are int16."""
@@ -19,8 +19,9 @@ class Window(NamedTuple):
     """What is kept of one parameter.
 
     Attributes:
-      indices: int16 (window, blocks, k), where the largest entries of the last gradients were.
-      values: bfloat16 (window, blocks, k), these entries.
+      indices: int16 (window, k), where the largest entries of the last gradients were, each counted
+        from the start of its block.
+      values: bfloat16 (window, k), these entries.
       error: `Nibbles`, what has not been applied yet.
     """
 
@@ -48,8 +49,7 @@ def scale_by_microadam(
 
     def init(params: optax.Params) -> MicroAdamState:
         def leaf(w: jax.Array) -> Window:
-            blocks, _, k = _layout(w.size, density)
-            shape = (window, blocks, k)
+            shape = (window, sum(part.blocks * part.chosen for part in _parts(w.size, density)))
             error = to_nibbles(jnp.zeros(w.size, w.dtype), error_block)
             return Window(jnp.zeros(shape, jnp.int16), jnp.zeros(shape, jnp.bfloat16), error)
 
@@ -67,42 +67,63 @@ def scale_by_microadam(
         ages = (state.count - jnp.arange(window)) % window
 
         def leaf(g: jax.Array, before: Window) -> tuple[jax.Array, Window]:
-            blocks, size, k = _layout(g.size, density)
             wide = jnp.promote_types(g.dtype, jnp.float32)
             a = g.ravel().astype(wide) + from_nibbles(before.error, g.size, error_block, wide)
-            a = jnp.pad(a, (0, blocks * size - g.size)).reshape(blocks, size)
-            largest = jax.lax.top_k(jnp.abs(a), k)[1]
-            indices = before.indices.at[slot].set(largest.astype(jnp.int16))
-            values = before.values.at[slot].set(
-                jnp.take_along_axis(a, largest, 1).astype(jnp.bfloat16)
-            )
-            rest = jnp.put_along_axis(a, largest, 0, 1, inplace=False)
-            error = to_nibbles(rest.ravel()[: g.size], error_block)
+            largest, starts = _largest(a, density)
+            indices = before.indices.at[slot].set((largest - starts).astype(jnp.int16))
+            values = before.values.at[slot].set(a[largest].astype(jnp.bfloat16))
+            error = to_nibbles(a.at[largest].set(0), error_block)
 
             def average(decay: Any, power: int) -> jax.Array:
-                weights = (decay**ages).astype(wide)[:, None, None]
-                rows = jnp.arange(blocks)[None, :, None]
-                total = jnp.zeros((blocks, size), wide)
-                total = total.at[rows, indices.astype(int)].add(
-                    weights * values.astype(wide) ** power
-                )
+                weights = (decay**ages).astype(wide)[:, None]
+                total = jnp.zeros(g.size, wide)
+                total = total.at[starts[None] + indices].add(weights * values.astype(wide) ** power)
                 return (1 - decay) * total / (1 - decay**count)
 
             direction = average(b1, 1) / (jnp.sqrt(average(b2, 2)) + eps)
-            direction = direction.ravel()[: g.size].reshape(g.shape).astype(g.dtype)
+            direction = direction.reshape(g.shape).astype(g.dtype)
             return direction, Window(indices, values, error)
 
         stepped = jax.tree.map(leaf, updates, state.windows)
         directions, windows = unzipped(updates, stepped, 2)
         return directions, MicroAdamState(count, windows)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return on_leaves(optax.GradientTransformationExtraArgs(init, update))
 
 
-def _layout(size: int, density: float) -> tuple[int, int, int]:
-    """Number of blocks, entries of each, and how many of those are chosen."""
-    block = max(1, min(size, LARGEST_BLOCK))
-    return math.ceil(size / block), block, math.ceil(density * block)
+class _Part(NamedTuple):
+    """Blocks of one size.
+
+    Attributes:
+      start: the place of their first entry.
+      blocks: how many there are.
+      size: entries of each.
+      chosen: how many of those are the largest.
+    """
+
+    start: int
+    blocks: int
+    size: int
+    chosen: int
+
+
+def _parts(size: int, density: float) -> list[_Part]:
+    """The blocks of an array: as many of the largest size as there are, and what is left."""
+    blocks, rest = divmod(size, LARGEST_BLOCK)
+    parts = [(0, blocks, LARGEST_BLOCK), (size - rest, 1, rest)]
+    return [_Part(*p, math.ceil(density * p[2])) for p in parts if p[1] * p[2] > 0]
+
+
+def _largest(a: jax.Array, density: float) -> tuple[jax.Array, jax.Array]:
+    """The places of the largest entries of each block, and where the block of each starts."""
+    none = jnp.zeros(0, jnp.int32)
+    places, starts = [none], [none]
+    for start, blocks, size, chosen in _parts(a.size, density):
+        rows = jnp.abs(a[start : start + blocks * size]).reshape(blocks, size)
+        first = jnp.repeat(start + size * jnp.arange(blocks, dtype=jnp.int32), chosen)
+        places.append(first + jax.lax.top_k(rows, chosen)[1].ravel())
+        starts.append(first)
+    return jnp.concatenate(places), jnp.concatenate(starts)
 
 
 def microadam(
@@ -170,8 +191,8 @@ def microadam(
 
 def _matrix_bytes(m: int, n: int) -> int:
     """Of a window of 3, a quarter of the entries, and errors in blocks of 8."""
-    blocks, _, k = _layout(m * n, 0.25)
-    return 3 * blocks * k * (2 + 2) + m * n // 2 + 2 * 2 * (m * n // 8)
+    chosen = sum(part.blocks * part.chosen for part in _parts(m * n, 0.25))
+    return 3 * chosen * (2 + 2) + m * n // 2 + 2 * 2 * (m * n // 8)
 
 
 ROWS = (

@@ -97,7 +97,7 @@ def scale(
 
 
 def normalize_rows() -> optax.GradientTransformation:
-    """Rows of root mean square 1, of a tree of matrices."""
+    """Rows of root mean square 1, of a tuple of matrices."""
 
     def row_wise(g: jax.Array) -> jax.Array:
         # As in the authors' code, the least root mean square that is divided by is 1e-8.

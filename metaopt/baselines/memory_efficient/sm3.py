@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
+from metaopt.baselines.shared.trees import on_leaves
 
 
 class SM3State(NamedTuple):
@@ -44,7 +45,7 @@ def scale_by_sm3() -> optax.GradientTransformationExtraArgs:
 
         return jax.tree.map(direction, updates, nu), SM3State(jax.tree.map(_largest, nu))
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return on_leaves(optax.GradientTransformationExtraArgs(init, update))
 
 
 def _largest(nu: jax.Array) -> list[jax.Array]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
-from metaopt.baselines.shared.trees import unzipped
+from metaopt.baselines.shared.trees import on_leaves, unzipped
 
 
 class Factored(NamedTuple):
@@ -56,8 +56,8 @@ def scale_by_smmf(
 
     def init(params: optax.Params) -> SMMFState:
         def leaf(w: jax.Array) -> Moments:
-            zeros = _compressed(jnp.zeros(near_square(w.size), w.dtype))
-            return Moments(zeros, jnp.packbits(jnp.zeros(w.size, bool)), zeros)
+            m, v = (_compressed(jnp.zeros(near_square(w.size), w.dtype)) for _ in range(2))
+            return Moments(m, jnp.packbits(jnp.zeros(w.size, bool)), v)
 
         return SMMFState(jnp.zeros((), jnp.int32), jax.tree.map(leaf, params))
 
@@ -73,12 +73,12 @@ def scale_by_smmf(
         b1_t, b2_t = b1 * growth_rate ** (t - 1), 1 - t**decay_rate
 
         def leaf(g: jax.Array, before: Moments) -> tuple[jax.Array, Moments]:
-            square = g.reshape(near_square(g.size))
+            square = g.reshape(near_square(g.size)).astype(before.v.rows.dtype)
             signs = jnp.unpackbits(before.signs, count=g.size).reshape(square.shape)
             m = jnp.where(signs == 1, 1, -1) * _expanded(before.m)
-            m = jnp.asarray(b1_t * m + (1 - b1_t) * square, g.dtype)
+            m = jnp.asarray(b1_t * m + (1 - b1_t) * square, square.dtype)
             v = b2_t * _expanded(before.v) + (1 - b2_t) * jnp.square(square)
-            v = jnp.asarray(v, g.dtype)
+            v = jnp.asarray(v, square.dtype)
             after = Moments(_compressed(jnp.abs(m)), jnp.packbits(m.ravel() > 0), _compressed(v))
             return (m / (jnp.sqrt(v) + eps)).reshape(g.shape), after
 
@@ -86,7 +86,7 @@ def scale_by_smmf(
         directions, moments = unzipped(updates, stepped, 2)
         return directions, SMMFState(count, moments)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return on_leaves(optax.GradientTransformationExtraArgs(init, update))
 
 
 def near_square(size: int) -> tuple[int, int]:

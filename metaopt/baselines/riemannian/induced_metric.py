@@ -9,6 +9,7 @@ import optax
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.needs import require_value
 from metaopt.baselines.shared.sums import inner, scalar_dtype
+from metaopt.baselines.shared.trees import zeros_like
 
 Variant = Literal["rms", "sgd", "log"]
 
@@ -47,10 +48,10 @@ def scale_by_induced_metric(
         raise ValueError(f"induced_metric has no variant {variant!r}: take 'rms', 'sgd' or 'log'")
 
     def init(params: optax.Params) -> InducedMetricState:
-        zeros = optax.tree.zeros_like(params)
+        m, v = zeros_like(params, 2)
         metric = jnp.zeros((), scalar_dtype(params))
-        v = zeros if variant == "rms" else ()
-        return InducedMetricState(jnp.zeros((), jnp.int32), zeros, v, metric)
+        v = v if variant == "rms" else ()
+        return InducedMetricState(jnp.zeros((), jnp.int32), m, v, metric)
 
     def update(
         updates: optax.Updates,

@@ -159,9 +159,10 @@ def _with_momentum(
     keeps_largest: bool,
 ) -> optax.GradientTransformationExtraArgs:
     def init(params: optax.Params) -> RiemannianAdamState:
-        v = _lengths(manifold, params)
+        v, largest = (_lengths(manifold, params) for _ in range(2))
         m = optax.tree.zeros_like(params)
-        return RiemannianAdamState(jnp.zeros((), jnp.int32), m, v, v if keeps_largest else None)
+        kept = largest if keeps_largest else None
+        return RiemannianAdamState(jnp.zeros((), jnp.int32), m, v, kept)
 
     def update(
         updates: optax.Updates,

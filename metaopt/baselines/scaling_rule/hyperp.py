@@ -44,8 +44,8 @@ def step_on_sphere(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTrans
       learning_rate: a number, a scalar array or a schedule: the angle of a step, nearly.
 
     Returns:
-      The transformation, which has the directions U for its updates; on trees of matrices. A matrix
-      of zeros stays as it is.
+      The transformation, which has the directions U for its updates; on tuples of matrices. A
+      matrix of zeros stays as it is.
     """
 
     def init(params: optax.Params) -> HypersphereState:

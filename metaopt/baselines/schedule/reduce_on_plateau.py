@@ -93,10 +93,11 @@ def reduce_on_plateau(
     inner = optax.with_extra_args_support(inner)
 
     def init(params: optax.Params) -> PlateauState:
-        dtype, none = scalar_dtype(params), jnp.zeros((), jnp.int32)
-        zero = jnp.zeros((), dtype)
+        dtype = scalar_dtype(params)
+        total, best = jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype)
+        count, bad, resting = (jnp.zeros((), jnp.int32) for _ in range(3))
         return PlateauState(
-            inner.init(params), jnp.ones((), dtype), zero, none, zero + jnp.inf, none, none
+            inner.init(params), jnp.ones((), dtype), total, count, best, bad, resting
         )
 
     def compare(state: Any) -> PlateauState:

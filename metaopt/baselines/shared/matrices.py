@@ -15,6 +15,7 @@ import optax
 from optax import MaskedNode
 
 from metaopt.baselines.shared.roles import MATRICES, Params, names_of, role_of
+from metaopt.baselines.shared.trees import on_leaves
 
 
 class MatrixAxes(NamedTuple):
@@ -75,7 +76,7 @@ class MatricesState(NamedTuple):
     """State of `on_matrices`.
 
     Attributes:
-      matrices: the matrix method's state, over a tree of matrices.
+      matrices: the matrix method's state, over a tuple of matrices.
       rest: the fallback's state, over a tree of everything else.
     """
 
@@ -91,15 +92,15 @@ def on_matrices(
     """Run one method on a network's matrices and another on everything else.
 
     Args:
-      method: sees a tree in which every matrix is an array of shape (rows, columns), a stack of
-        matrices a list of such arrays, and everything else `optax.MaskedNode()`.
+      method: sees a tuple of arrays of shape (rows, columns), the matrices in the order of the
+        parameters, those of a stack one after another.
       fallback: sees the others as they are, and `optax.MaskedNode()` for matrices.
       matrix_axes: parameters -> which axes of each are rows and columns, None for the fallback.
 
     Raises:
       ValueError: a parameter's axes overlap, repeat or do not exist.
     """
-    method = optax.with_extra_args_support(method)
+    method = on_leaves(method)
     fallback = optax.with_extra_args_support(fallback)
 
     def init(params: Params) -> MatricesState:
@@ -117,9 +118,12 @@ def on_matrices(
         layout = _Layout(matrix_axes, updates if params is None else params)
         ours = None if params is None else layout.matrices(params)
         theirs = None if params is None else layout.rest(params)
-        matrices, ours = method.update(layout.matrices(updates), state.matrices, ours, **extra_args)
+        # Gradients may be narrower than what is trained, whose dtype states have.
+        like = updates if params is None else params
+        gradients = layout.matrices(optax.tree.cast_like(updates, like))
+        matrices, ours = method.update(gradients, state.matrices, ours, **extra_args)
         rest, theirs = fallback.update(layout.rest(updates), state.rest, theirs, **extra_args)
-        return layout.joined(matrices, rest, updates), MatricesState(ours, theirs)
+        return layout.joined(matrices, rest, like), MatricesState(ours, theirs)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -136,7 +140,7 @@ def matrix_optimizer(
 
     Args:
       learning_rate: a number, a scalar array or a schedule.
-      direction: the method, without its learning rate, on trees of matrices as in `on_matrices`.
+      direction: the method, without its learning rate, on tuples of matrices as in `on_matrices`.
       weight_decay: decoupled, multiplied by the learning rate; of matrices.
       fallback: the optimizer of everything else, with its own learning rate; default: AdamW at
         `learning_rate`, with `weight_decay`.

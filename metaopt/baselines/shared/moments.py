@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from metaopt.baselines.shared.trees import zeros_like
+
 
 def adam_init(params: optax.Params) -> optax.ScaleByAdamState:
     """The state of `adam_moments`: no steps, and zeros like the parameters."""
-    zeros = optax.tree.zeros_like(params)
-    return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros, zeros)
+    return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), *zeros_like(params, 2))
 
 
 def adam_moments(

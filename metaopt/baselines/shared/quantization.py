@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from metaopt.baselines.shared.trees import on_leaves
+
 # ---------------------------------------------------------------- formats
 
 
@@ -152,15 +154,19 @@ def with_stored_moments(
       storages: field of that state, a tree like the parameters -> how it is stored.
     """
 
-    def mapped(function: Callable[[Storage, Any, Any], Any], like: Any, state: Any) -> Any:
+    def mapped(function: Callable[..., Any], like: Any, state: Any, *others: Any) -> Any:
         fields = {
-            name: jax.tree.map(partial(function, how), like, getattr(state, name))
+            name: jax.tree.map(
+                partial(function, how), like, *(getattr(s, name) for s in (state, *others))
+            )
             for name, how in storages.items()
         }
         return state._replace(**fields)
 
-    def store(how: Storage, like: jax.Array, x: jax.Array) -> Any:
-        return how.store(x, like.dtype)
+    def store(how: Storage, like: jax.Array, x: jax.Array, *before: Any) -> Any:
+        # What is not quantized has the parameter's dtype, which a gradient need not have.
+        plain = next((b.dtype for b in before if not isinstance(b, Quantized)), like.dtype)
+        return how.store(x, plain)
 
     def load(how: Storage, like: jax.Array, stored: Any) -> jax.Array:
         return how.load(stored, jnp.promote_types(like.dtype, jnp.float32))
@@ -176,9 +182,10 @@ def with_stored_moments(
     ) -> tuple[optax.Updates, Any]:
         del extra_args
         directions, after = inner.update(updates, mapped(load, updates, state), params)
-        return optax.tree.cast_like(directions, updates), mapped(store, updates, after)
+        like = updates if params is None else params
+        return optax.tree.cast_like(directions, like), mapped(store, updates, after, state)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return on_leaves(optax.GradientTransformationExtraArgs(init, update))
 
 
 # ---------------------------------------------------------------- four bits

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class ScaleByAnoState(NamedTuple):
@@ -41,8 +42,7 @@ def scale_by_ano(
         raise ValueError(f"b2 is {b2}; choose one in [1/2, 1), below which v can become negative")
 
     def init(params: optax.Params) -> ScaleByAnoState:
-        zeros = optax.tree.zeros_like(params)
-        return ScaleByAnoState(jnp.zeros((), jnp.int32), zeros, zeros)
+        return ScaleByAnoState(jnp.zeros((), jnp.int32), *zeros_like(params, 2))
 
     def update(
         updates: optax.Updates,

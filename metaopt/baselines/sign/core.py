@@ -9,6 +9,7 @@ import optax
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.rates import rate_at
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class CoreState(NamedTuple):
@@ -97,16 +98,16 @@ def core(
       freezes what is within 1e-6 of their least, too. The variant with the average's sign, which
       their code takes for a negative b2, is left out.
     """
-    if not 0 <= frozen <= 1:
+    if isinstance(frozen, int | float) and not 0 <= frozen <= 1:
         raise ValueError(f"frozen is {frozen}, the share of an array: choose one in [0, 1]")
-    if score_history < 1 and frozen > 0:
+    if isinstance(score_history, int) and score_history < 1 and frozen > 0:
         raise ValueError("frozen needs scores: choose a score_history of one step or more")
 
     def init(params: optax.Params) -> CoreState:
         count = jnp.zeros((), jnp.int32)
-        zeros = optax.tree.zeros_like(params)
+        m, v, score = zeros_like(params, 3)
         step = optax.tree.full_like(params, rate_at(learning_rate, count))
-        return CoreState(count, zeros, zeros, step, zeros if frozen > 0 else None)
+        return CoreState(count, m, v, step, score if frozen > 0 else None)
 
     def update(
         updates: optax.Updates,

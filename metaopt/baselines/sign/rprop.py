@@ -95,7 +95,7 @@ def rprop(
             return jnp.where(_agreement(g, p) < 0, back, -jnp.sign(g) * after)
 
         def remember(g: jax.Array, p: jax.Array) -> jax.Array:
-            return jnp.where(_agreement(g, p) < 0, 0, g)
+            return jnp.where(_agreement(g, p) < 0, 0, g).astype(p.dtype)
 
         step = jax.tree.map(resize, updates, state.previous, state.step)
         changes = jax.tree.map(change, updates, state.previous, state.step, step)

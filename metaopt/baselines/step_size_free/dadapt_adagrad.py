@@ -83,7 +83,7 @@ def dadapt_adagrad(
             jnp.zeros((), dtype),
             optax.tree.full_like(params, 1e-6),
             optax.tree.zeros_like(params),
-            params,
+            jax.tree.map(jnp.copy, params),
         )
 
     def update(

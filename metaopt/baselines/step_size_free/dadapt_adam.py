@@ -11,6 +11,7 @@ from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.rates import rate_at
 from metaopt.baselines.shared.sums import inner, l1_norm, scalar_dtype
+from metaopt.baselines.shared.trees import zeros_like
 from metaopt.baselines.step_size_free.dadaptation import average, ratio, require_positive, scaled
 
 
@@ -85,14 +86,12 @@ def dadapt_adam(
     b3 = b2**0.5
 
     def init(params: optax.Params) -> DAdaptAdamState:
-        dtype, zeros = scalar_dtype(params), optax.tree.zeros_like(params)
+        dtype = scalar_dtype(params)
         return DAdaptAdamState(
             jnp.zeros((), jnp.int32),
             jnp.asarray(d0, dtype),
             jnp.zeros((), dtype),
-            zeros,
-            zeros,
-            zeros,
+            *zeros_like(params, 3),
         )
 
     def update(

@@ -10,6 +10,7 @@ from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.rates import rate_at
 from metaopt.baselines.shared.sums import inner, l1_norm, scalar_dtype
+from metaopt.baselines.shared.trees import zeros_like
 from metaopt.baselines.step_size_free.dadaptation import average, ratio, require_positive
 
 
@@ -82,9 +83,12 @@ def dadapt_lion(
     b3 = b2**0.5
 
     def init(params: optax.Params) -> DAdaptLionState:
-        dtype, zeros = scalar_dtype(params), optax.tree.zeros_like(params)
+        dtype = scalar_dtype(params)
         return DAdaptLionState(
-            jnp.zeros((), jnp.int32), jnp.asarray(d0, dtype), jnp.zeros((), dtype), zeros, zeros
+            jnp.zeros((), jnp.int32),
+            jnp.asarray(d0, dtype),
+            jnp.zeros((), dtype),
+            *zeros_like(params, 2),
         )
 
     def update(

@@ -74,14 +74,13 @@ def dadapt_sgd(
 
     def init(params: optax.Params) -> DAdaptSGDState:
         dtype = scalar_dtype(params)
-        zero = jnp.zeros((), dtype)
         return DAdaptSGDState(
             jnp.zeros((), jnp.int32),
             jnp.asarray(d0, dtype),
-            zero,
-            zero,
+            jnp.zeros((), dtype),
+            jnp.zeros((), dtype),
             optax.tree.zeros_like(params),
-            params,
+            jax.tree.map(jnp.copy, params),
         )
 
     def update(

@@ -46,7 +46,7 @@ def scale_by_dog(
     def init(params: optax.Params) -> DoGState:
         norms = squared_norm(params)
         return DoGState(
-            params,
+            jax.tree.map(jnp.copy, params),
             jax.tree.map(lambda n: reps_rel * (1 + jnp.sqrt(n)), norms),
             jax.tree.map(lambda n: jnp.full_like(n, eps), norms),
         )

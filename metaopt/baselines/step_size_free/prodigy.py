@@ -11,6 +11,7 @@ from metaopt.baselines.shared.moments import debiasing
 from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.rates import rate_at
 from metaopt.baselines.shared.sums import inner, l1_norm, scalar_dtype
+from metaopt.baselines.shared.trees import zeros_like
 from metaopt.baselines.step_size_free.dadaptation import ratio, require_positive
 
 
@@ -93,15 +94,16 @@ def prodigy(
     decay = b2**0.5 if b3 is None else b3
 
     def init(params: optax.Params) -> ProdigyState:
-        dtype, zeros = scalar_dtype(params), optax.tree.zeros_like(params)
+        dtype = scalar_dtype(params)
+        m, v, s = zeros_like(params, 3)
         return ProdigyState(
             jnp.zeros((), jnp.int32),
             jnp.asarray(d0, dtype),
             jnp.zeros((), dtype),
-            zeros,
-            zeros,
-            zeros,
-            params,
+            m,
+            v,
+            s,
+            jax.tree.map(jnp.copy, params),
         )
 
     def update(

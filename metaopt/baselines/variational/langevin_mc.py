@@ -8,6 +8,7 @@ import optax
 
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.rates import rate_at
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class AddLangevinNoiseState(NamedTuple):
@@ -103,8 +104,7 @@ def add_adam_bias(
     """Add `bias` times Adam's direction, without its corrections, to gradients."""
 
     def init(params: optax.Params) -> AddAdamBiasState:
-        zeros = optax.tree.zeros_like(params)
-        return AddAdamBiasState(zeros, zeros)
+        return AddAdamBiasState(*zeros_like(params, 2))
 
     def update(
         updates: optax.Updates,

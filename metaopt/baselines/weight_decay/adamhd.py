@@ -9,6 +9,7 @@ import optax
 from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.rates import rate_at
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class AdamHdState(NamedTuple):
@@ -77,12 +78,12 @@ def adamhd(
     """
 
     def init(params: optax.Params) -> AdamHdState:
-        zeros = optax.tree.zeros_like(params)
         if delta is None:
             start = jax.tree.map(_mean_size, params)
         else:
             start = jax.tree.map(lambda w: jnp.asarray(delta, w.dtype), params)
-        return AdamHdState(jnp.zeros((), jnp.int32), zeros, zeros, start)
+        m, v = zeros_like(params, 2)
+        return AdamHdState(jnp.zeros((), jnp.int32), m, v, start)
 
     def update(
         updates: optax.Updates,

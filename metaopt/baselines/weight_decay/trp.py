@@ -71,8 +71,13 @@ def trp(
             on_matrices(method, optax.identity(), matrix_axes), now
         )
 
+    def widened(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
+        # Steps with and without a change have one dtype.
+        return optax.tree.cast_like(updates, require_params(params, "trp"))
+
     return optax.with_extra_args_support(
         optax.chain(
+            optax.stateless(widened),
             on(add_nuclear_subgradient(nuclear_weight), first=1),
             inner,
             on(truncate(energy), first=period),

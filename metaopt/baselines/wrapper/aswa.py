@@ -157,8 +157,9 @@ def _averaged(
     inner = optax.with_extra_args_support(inner)
 
     def init(params: optax.Params) -> AswaState:
-        zero = jnp.zeros((), jnp.int32)
-        return AswaState(zero, zero, params, no_norms(params), inner.init(params))
+        count, averaged = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+        mean = jax.tree.map(jnp.copy, params)
+        return AswaState(count, averaged, mean, no_norms(params), inner.init(params))
 
     def update(
         updates: optax.Updates,

@@ -72,7 +72,8 @@ def lookahead(
     inner = optax.with_extra_args_support(inner)
 
     def init(params: optax.Params) -> LookaheadState:
-        return LookaheadState(jnp.zeros((), jnp.int32), params, inner.init(params))
+        slow = jax.tree.map(jnp.copy, params)
+        return LookaheadState(jnp.zeros((), jnp.int32), slow, inner.init(params))
 
     def update(
         updates: optax.Updates,

@@ -15,7 +15,7 @@ class Groups(NamedTuple):
     Attributes:
       label: int8, like the array: the group of each number.
       center: (groups,), of k-means, ascending.
-      mean: (groups,), moving average of the mean size of momenta; 0 before the first grouping.
+      mean: (groups,), moving average of the mean size of momenta; 0 as long as they are.
       scale: (groups,), what learning rates are multiplied by.
     """
 
@@ -91,8 +91,8 @@ def sgg(
     Deviations: the authors' repository holds no code yet; this follows a public AdamWSGG, version
     2, whose scales compare a group with its array, where the paper's compare medians of deviations,
     and with the whole model's too. Wrapped around any optimizer, so the momentum is its own. Means
-    start with the first grouping, not with 1. k-means is Lloyd's from quantiles on all numbers, not
-    on minibatches.
+    start with the first grouping that finds momentum, not with 1, and the scale of a group without
+    any goes to 1. k-means is Lloyd's from quantiles on all numbers, not on minibatches.
     """
     if not 1 <= groups <= 127:
         raise ValueError(f"groups must be between 1 and 127, not {groups}")
@@ -102,8 +102,8 @@ def sgg(
 
     def init(params: optax.Params) -> SggState:
         def no_groups(w: jax.Array) -> Groups:
-            zeros = jnp.zeros(groups, w.dtype)
-            return Groups(jnp.zeros(w.shape, jnp.int8), zeros, zeros, jnp.ones(groups, w.dtype))
+            center, mean = (jnp.zeros(groups, w.dtype) for _ in range(2))
+            return Groups(jnp.zeros(w.shape, jnp.int8), center, mean, jnp.ones(groups, w.dtype))
 
         return SggState(
             jnp.zeros((), jnp.int32),
@@ -116,13 +116,13 @@ def sgg(
         if m.size == 0:
             return old
         size = jnp.abs(m)
-        first = old.mean[0] == 0
+        first = jnp.all(old.mean == 0)
         quantiles = jnp.quantile(size.astype(jnp.result_type(m, jnp.float32)), _middles(groups))
         label, center = k_means(size, jnp.where(first, quantiles, old.center).astype(m.dtype))
         whole = jnp.mean(size)
         now = group_means(size, label, jnp.full(groups, whole))
-        mean = jnp.where(first, now, mean_decay * old.mean + (1 - mean_decay) * now)
-        ratio = whole / jnp.maximum(mean, jnp.finfo(m.dtype).tiny)
+        mean = jnp.where(old.mean == 0, now, mean_decay * old.mean + (1 - mean_decay) * now)
+        ratio = jnp.where(mean > 0, whole / jnp.where(mean > 0, mean, 1), 1)
         scale = jnp.clip(scale_decay * old.scale + (1 - scale_decay) * ratio, *bounds)
         return Groups(label, center, mean.astype(m.dtype), scale.astype(m.dtype))
 
@@ -132,7 +132,7 @@ def sgg(
         params: optax.Params | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, SggState]:
-        m = optax.tree.cast_like(optax.tree.update_moment(updates, state.m, b1, 1), updates)
+        m = optax.tree.cast_like(optax.tree.update_moment(updates, state.m, b1, 1), state.m)
         updates, inner_state = inner.update(updates, state.inner, params, **extra_args)
         count = optax.safe_increment(state.count)
         grouped = jax.lax.cond(
@@ -210,8 +210,9 @@ ROWS = (
             "The authors' repository holds no code yet; this follows a public AdamWSGG, version 2, "
             "whose scales compare a group with its array, where the paper's compare medians of "
             "deviations, and with the whole model's too. Wrapped around any optimizer, so the "
-            "momentum is its own. Means start with the first grouping, not with 1. k-means is "
-            "Lloyd's from quantiles on all numbers, not on minibatches."
+            "momentum is its own. Means start with the first grouping that finds momentum, not "
+            "with 1, and the scale of a group without any goes to 1. k-means is Lloyd's from "
+            "quantiles on all numbers, not on minibatches."
         ),
         checked=("equations",),
     ),

@@ -10,6 +10,7 @@ from metaopt.baselines.baseline import Baseline, tuned
 from metaopt.baselines.shared.matrices import AxesOf, flax_axes, on_matrices
 from metaopt.baselines.shared.needs import require_params
 from metaopt.baselines.shared.rates import rate_at
+from metaopt.baselines.shared.trees import zeros_like
 
 
 class StepNmState(NamedTuple):
@@ -122,9 +123,11 @@ def step_nm(
         return pruning.update(w, pruning.init(w))[0]
 
     def init(params: optax.Params) -> StepNmState:
-        zero, zeros = jnp.zeros((), jnp.int32), optax.tree.zeros_like(params)
+        count, settling = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+        m, v = zeros_like(params, 2)
+        w0 = jax.tree.map(jnp.copy, params)
         changes = jnp.zeros(window, jnp.result_type(jnp.float32, *jax.tree.leaves(params)))
-        return StepNmState(zero, zero, jnp.zeros((), bool), zeros, zeros, params, changes)
+        return StepNmState(count, settling, jnp.zeros((), bool), m, v, w0, changes)
 
     def update(
         updates: optax.Updates,
