@@ -96,7 +96,9 @@ def noisy(task: Task, deviation: jax.Array | float) -> Task:
         key = jax.random.wrap_key_data(batch.noise)
         leaves = jax.tree.leaves(params)
         terms = [
-            jnp.sum(jax.random.normal(jax.random.fold_in(key, i), w.shape) * (w - _fixed(w)))
+            jnp.sum(
+                jax.random.normal(jax.random.fold_in(key, i), w.shape, w.dtype) * (w - _fixed(w))
+            )
             for i, w in enumerate(leaves)
         ]
         return task.loss(params, batch.batch) + deviation * sum(terms)
@@ -235,6 +237,11 @@ class Augmented:
                 raise ValueError(f"Augmented: {field} {getattr(self, field)!r}; one of {choices}")
         if self.delay < 0 or self.seed < 0:
             raise ValueError("Augmented: delay and seed must not be negative")
+        if not (1 <= self.spread < math.inf and 0 <= self.noise < math.inf):
+            raise ValueError(
+                f"Augmented: spread {self.spread} must be at least 1, and noise {self.noise} at "
+                "least 0; both finite"
+            )
 
     @property
     def name(self) -> str:

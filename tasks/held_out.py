@@ -2,6 +2,16 @@
 
 No search, tuning of ours or meta-training may use them: `search.config` refuses them, and tests
 look for whoever names this file or shares its data.
+
+How new it is to an optimizer that `meta_train` or `proxy` has shaped:
+
+- No task here is in another suite, nor is any data set or corpus (`DATA`), nor are some families
+  (`FAMILIES`). Of all other families the suites that select have tasks, too.
+- The landscapes are well-known functions, and `meta_train` draws others of all four, `beale`
+  included: they differ in dimension, rotation and noise only.
+- `web` and `web_words` are the World English Bible: another translation of the text that `proxy`
+  and `meta_train` train on, the King James Bible (`kjv`). Its wording and spelling are new; its
+  subjects, names and order are not.
 """
 
 from tasks.augment import Augmented

@@ -21,7 +21,8 @@ class Run:
       trials: settings that each optimizer may try on each task; learned ones have a single one.
       seeds: trainings a trial.
       first_seed: the first seed.
-      lengths: separated by commas: factors of each task's standard number of steps.
+      lengths: separated by commas: factors of each task's standard number of steps, multiples of
+        0.05.
       schedules: separated by commas: constant, linear, cosine, wsd (warmup, stable, decay).
       tuning: grid of learning rates, or random draws of all hyperparameters.
       tasks: separated by commas: tasks of the suite; default all.
@@ -113,16 +114,17 @@ class Report:
 
     Attributes:
       folder: folder of the benchmark.
-      reference: optimizer that speed-ups are measured against.
+      reference: optimizer that speed-ups are measured against; default adamw, or the first where
+        adamw is not among them.
     """
 
     folder: Folder
-    reference: str = "adamw"
+    reference: str = ""
 
     def __call__(self) -> int:
         from search.bench import report
 
-        page = report.write(self.folder, report.conclude(self.folder, self.reference))
+        page = report.write(self.folder, report.conclude(self.folder, self.reference or None))
         print(f"wrote {page} and its figures beside it")
         return 0
 

@@ -1,10 +1,12 @@
 """What a benchmark is asked to do."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import tasks
 from search.bench.results import Setting
+from search.errors import UserError
 from search.training import SCHEDULES
 
 Tuning = Literal["grid", "random"]
@@ -21,7 +23,7 @@ class BenchConfig:
         that has none is tried once.
       seeds: trainings a trial; a trial is judged by their mean.
       first_seed: the first of the seeds, which are consecutive.
-      lengths: factors of each task's standard number of steps.
+      lengths: factors of each task's standard number of steps; see `check_lengths`.
       schedules: courses of the learning rate, names in `search.training.COURSES`.
       tuning: `grid`, learning rates at equal ratios and defaults for the rest; or `random`, draws
         from the whole space of hyperparameters.
@@ -54,8 +56,10 @@ class BenchConfig:
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: some are given twice: {', '.join(map(str, values))}")
         for length in self.lengths:
-            if length <= 0 or round(length * self.points) < 1:
-                raise ValueError(f"lengths must be positive, at least 1 / points, got {length}")
+            if not math.isfinite(length) or length <= 0 or round(length * self.points) < 1:
+                raise ValueError(
+                    f"lengths must be finite and at least {1 / self.points:g}, got {length}"
+                )
         for schedule in self.schedules:
             if schedule not in SCHEDULES:
                 known = ", ".join(SCHEDULES)
@@ -87,3 +91,26 @@ class BenchConfig:
     def intervals(self, length: float) -> int:
         """How many measurements a training of that length has."""
         return round(length * self.points)
+
+
+def check_lengths(config: BenchConfig) -> None:
+    """Refuse lengths that would be rounded, or measured twice.
+
+    Only a new benchmark has to pass: those of before, whose lengths were rounded, can be read.
+
+    Raises:
+      UserError: a length is no whole number of intervals, or two are the same.
+    """
+    seen: dict[int, float] = {}
+    for length in config.lengths:
+        count = config.intervals(length)
+        if not math.isclose(length * config.points, count, rel_tol=1e-9):
+            raise UserError(
+                f"length {length:g} is no whole multiple of 1 / {config.points}, the part of a "
+                f"training between two measurements; the nearest is {count / config.points:g}"
+            )
+        if count in seen:
+            raise UserError(
+                f"lengths {seen[count]!r} and {length!r} are the same training; leave one out"
+            )
+        seen[count] = length

@@ -141,13 +141,16 @@ def trials(contender: Contender, count: int, tuning: str) -> dict[str, np.ndarra
     Args:
       contender: the optimizer.
       count: the budget.
-      tuning: `grid`, learning rates at equal ratios over their range, and defaults for the rest; or
-        `random`, log-uniform draws from the whole space, the same for the same optimizer.
+      tuning: `grid`, learning rates at equal ratios over their range (a single one is in its
+        middle), and defaults for the rest; or `random`, log-uniform draws from the whole space, the
+        same for the same optimizer.
     """
     if not contender.space:
         return {"learning_rate": np.array([np.nan])}
     if tuning == "grid":
         low, high = contender.space["learning_rate"]
+        if count == 1:  # in the middle; of a range of one, geomspace takes the low end
+            return {"learning_rate": np.array([np.sqrt(low * high)])}
         return {"learning_rate": np.geomspace(low, high, count)}
     name = hashlib.sha256(contender.name.encode()).digest()
     generator = np.random.Generator(np.random.PCG64(int.from_bytes(name[:8], "little")))

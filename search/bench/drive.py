@@ -40,13 +40,20 @@ from tasks.data import cache
 
 def run(config: BenchConfig, out: Path, where: Where) -> int:
     """Start a benchmark; the exit code."""
+    _share_gpu()  # before JAX is first used, as it is to try the optimizers
     store.create(out, config)
     return _drive(out, where)
 
 
 def resume(folder: Path, where: Where) -> int:
     """Go on with a benchmark; the exit code."""
+    _share_gpu()
     return _drive(folder, where)
+
+
+def _share_gpu() -> None:
+    """Processes share a GPU: none takes most of its memory at once."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def status(folder: Path) -> int:
@@ -63,6 +70,8 @@ def _drive(folder: Path, where: Where) -> int:
     config = store.plan(folder)
     done = store.done(folder, config)
     left = longest_first(config.suite, (name for name in config.task_names if name not in done))
+    for name in done:  # what is of no use is found before anything is trained
+        store.read(folder, name, config)
     complete = True
     with exclusive(folder, _running(folder)), Stop(_say_stopping) as stop:
         try:
@@ -87,13 +96,11 @@ def _drive(folder: Path, where: Where) -> int:
 
 def _run(folder: Path, config: BenchConfig, left: list[str], where: Where, stop: Stop) -> None:
     began = time.monotonic()
-    # Processes share a GPU: none takes most of its memory at once.
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if not (folder / store.COSTS).is_file():
         contenders = [find(text) for text in config.optimizers]
         store.write_costs(folder, costs(contenders), provenance())
     if where.workers or where.address:
-        workers = executor(gpus=float(jax.default_backend() != "cpu"), **where._asdict())
+        workers = executor(gpus=float(jax.default_backend() != "cpu"), **where.options())
     else:
         workers = contextlib.nullcontext(here(cache.directory() / "compiled"))
     total = len(config.task_names)
@@ -101,7 +108,7 @@ def _run(folder: Path, config: BenchConfig, left: list[str], where: Where, stop:
         call = partial(measure, stop=stop.asked) if isinstance(pool, InProcess) else measure
 
         def keep(number: int, measurement: Measurement) -> None:
-            store.write(folder, left[number], *measurement)
+            store.write(folder, left[number], *measurement, config=config)
             tell(left[number])
             if stop.asked():
                 raise Stopped

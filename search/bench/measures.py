@@ -57,6 +57,15 @@ def scores(trials: Trials, trivial_loss: float) -> np.ndarray:
     return counted(trials.test, diverged(trials), trivial_loss) / trivial_loss
 
 
+def works(scores: np.ndarray) -> bool:
+    """Whether any trial gets below the trivial loss; its learning rates say nothing otherwise.
+
+    Args:
+      scores: (T,), means over seeds.
+    """
+    return bool(scores.min() < 1)
+
+
 def running_minimum(curves: np.ndarray) -> np.ndarray:
     """The lowest so far along the last axis."""
     return np.minimum.accumulate(curves, axis=-1)
@@ -180,10 +189,10 @@ def tolerance(rates: np.ndarray, scores: np.ndarray) -> float:
       scores: (T,), means over seeds.
 
     Returns:
-      NaN if only one rate was tried, of which nothing follows.
+      NaN if only one rate was tried, or none works, of which nothing follows.
     """
     distinct, which = np.unique(np.log10(rates), return_inverse=True)
-    if len(distinct) == 1:
+    if len(distinct) == 1 or not works(scores):
         return np.nan
     lowest = np.full(len(distinct), np.inf)
     np.minimum.at(lowest, which, scores)

@@ -27,9 +27,14 @@ def merge(folders: Sequence[Path], out: Path, optimizers: Sequence[str] = ()) ->
       optimizers: names of those to take, in this order; all if there are none.
 
     Raises:
-      UserError: a folder holds no benchmark, plans differ, an optimizer is in none of the folders,
-        or nothing is common to all.
+      UserError: there are no folders, or one holds no benchmark; plans differ; an optimizer is in
+        none of the folders, or asked for twice, or different ones have its name; or nothing is
+        common to all.
     """
+    if not folders:
+        raise UserError(
+            "nothing to merge: name the folders of benchmarks, `metaopt bench merge A B`"
+        )
     plans = [store.plan(folder) for folder in folders]
     for folder, plan in zip(folders, plans, strict=True):
         for field in _SAME:
@@ -47,6 +52,9 @@ def merge(folders: Sequence[Path], out: Path, optimizers: Sequence[str] = ()) ->
     for name in names:
         if name not in members:
             raise UserError(f"{name} is in none of these benchmarks: choose from {sorted(members)}")
+        _check_one(name, members[name])
+    if len(set(names)) < len(names):
+        raise UserError(f"--optimizers: some are given twice: {', '.join(names)}")
     merged = replace(
         plans[0],
         optimizers=tuple(members[name][0][2] for name in names),
@@ -60,18 +68,40 @@ def merge(folders: Sequence[Path], out: Path, optimizers: Sequence[str] = ()) ->
         for setting in merged.settings
         for name in names
     }
-    store.create(out, merged)
+    costs = store.merged_costs({name: members[name][0][0] for name in names})
+    of_folder = dict(zip(folders, plans, strict=True))
+    planned = store.begin(out, merged)
     for task in merged.task_names:
         if all(store.is_done(folder, task) for folder in {*sources.values()}):
-            _write(out, task, sources)
-    store.merge_costs(out, {name: members[name][0][0] for name in names})
+            found = {
+                folder: store.read(folder, task, of_folder[folder])
+                for folder in dict.fromkeys(sources.values())
+            }
+            facts = next(iter(found.values()))[0]
+            measured = {key: found[folder][1][key] for key, folder in sources.items()}
+            store.write(out, task, facts, measured, config=planned)
+    store.write_costs(out, *costs)
 
 
-def _write(out: Path, task: str, sources: dict[tuple[Setting, str], Path]) -> None:
-    """Keep what was measured on a task, wherever each setting and optimizer is from."""
-    found = {folder: store.read(folder, task) for folder in dict.fromkeys(sources.values())}
-    facts = next(iter(found.values()))[0]
-    store.write(out, task, facts, {key: found[folder][1][key] for key, folder in sources.items()})
+def _check_one(name: str, members: list[tuple[Path, BenchConfig, str]]) -> None:
+    """Refuse optimizers of one name that are different: tables could not tell them apart.
+
+    Raises:
+      UserError: they are.
+    """
+    first, _, text = members[0]
+    for folder, _, other in members[1:]:
+        if _content(text) != _content(other):
+            raise UserError(
+                f"the optimizers {name} of {first} and {folder} are different: rename one and run "
+                "its benchmark again, or leave them out with --optimizers"
+            )
+
+
+def _content(text: str) -> str | bytes:
+    """What an optimizer is: the content of the copy that is kept of a file, or else its name."""
+    path = Path(text)
+    return path.read_bytes() if path.is_absolute() and path.is_file() else text
 
 
 def _source(name: str, setting: Setting, members: list[tuple[Path, BenchConfig, str]]) -> Path:

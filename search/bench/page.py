@@ -1,5 +1,6 @@
 """The page of a benchmark: one HTML file that needs nothing else, no script, no network."""
 
+import math
 from collections.abc import Mapping
 
 from search.bench import page_tasks, tables
@@ -160,9 +161,10 @@ def _verdict(summary: Summary, setting: Setting) -> str:
     )
     missing = len(summary.results.tasks) - len(compared)
     left = f" Left out: {plural(missing, 'task')} that not all were trained on." if missing else ""
+    between = "" if math.isnan(low) else f" ({low:.2f} to {high:.2f})"
     return (
         f"{count}, <b>{text(first)}</b> has the lowest mean rank of {len(others) + 1}, "
-        f"{value:.2f} ({low:.2f} to {high:.2f}).{known}{left}"
+        f"{value:.2f}{between}.{known}{left}"
     )
 
 

@@ -45,7 +45,8 @@ def method(summary: Summary) -> str:
             "Confidence intervals",
             f"95 %, from {SAMPLES:,} bootstrap samples of tasks, and of seeds within tasks where "
             "the quantity is by seed. They say what other tasks like these might have given; "
-            "tasks of one family resemble each other more than that assumes.",
+            "tasks of one family resemble each other more than that assumes. A single task has "
+            "none.",
         ),
         (
             "Tests",
@@ -78,7 +79,8 @@ def method(summary: Summary) -> str:
         (
             "Tolerance",
             f"Decades of learning rate over which the mean score is within {NEAR:g} of the "
-            "optimizer’s own best. It is never more than the decades tried.",
+            "optimizer’s own best. It is never more than the decades tried, and unknown where no "
+            "trial gets below the trivial loss.",
         ),
     )
     shown = "".join(f"<dt>{title}</dt><dd>{words}</dd>" for title, words in items)

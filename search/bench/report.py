@@ -6,22 +6,31 @@ from pathlib import Path
 from search.bench import page, plots, store, tables
 from search.bench.results import Summary
 from search.bench.summary import summarize, to_json
-from search.errors import write_whole
+from search.errors import UserError, write_whole
 
 FOLDER = "report"
 
 
-def conclude(folder: Path, reference: str = "adamw") -> Summary:
+def conclude(folder: Path, reference: str | None = None) -> Summary:
     """What the benchmark in a folder comes to.
 
     Args:
       folder: the benchmark's folder; it may be unfinished.
-      reference: optimizer that speed-ups are measured against.
+      reference: optimizer that speed-ups are measured against; None for adamw, or the first where
+        adamw is not among the optimizers.
 
     Raises:
-      UserError: the benchmark cannot be read.
+      UserError: the benchmark cannot be read, or the reference is not among its optimizers.
     """
-    return summarize(store.results(folder), reference)
+    results = store.results(folder)
+    if reference is None:
+        return summarize(results)
+    if reference not in results.optimizers:
+        raise UserError(
+            f"{reference} is not among the optimizers of {folder}: choose the reference from "
+            f"{', '.join(results.optimizers)}"
+        )
+    return summarize(results, reference)
 
 
 def write(folder: Path, summary: Summary) -> Path:

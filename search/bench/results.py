@@ -100,7 +100,7 @@ class Results:
 
 
 class Interval(NamedTuple):
-    """An estimate with its 95 % confidence interval, which includes it."""
+    """An estimate with its 95 % confidence interval, which includes it; NaN where there is none."""
 
     value: float
     low: float
@@ -117,7 +117,8 @@ class Outcome(NamedTuple):
     Attributes:
       trial: index of the best trial.
       hyperparameters: its hyperparameters.
-      at_edge: whether its learning rate is the lowest or highest tried; not if one was tried.
+      at_edge: whether its learning rate is the lowest or highest tried; not if one was tried, or if
+        no trial has a score below 1.
       validation: mean final validation loss of its seeds that did not diverge; NaN if all did.
       test: mean final test loss of its seeds that did not diverge; NaN if all did.
       spread: sample standard deviation of that; 0 for one seed, NaN for none.
@@ -141,7 +142,7 @@ class Outcome(NamedTuple):
         steps of the reference's longest training, is a lower bound.
       tolerance: decades of learning rate over which the score (mean over seeds, best over the other
         hyperparameters, between two rates linear in their logarithm) is within 0.05 of the best:
-        how forgiving the optimizer is.
+        how forgiving the optimizer is. NaN if one rate was tried, or no score is below 1.
 
     What needs the reference is NaN where it has not been trained.
     """
@@ -169,13 +170,13 @@ class Standing(NamedTuple):
 
     Attributes:
       rank: mean over tasks of its rank by `score` (1 is best, ties share); the interval is from a
-        bootstrap over tasks and seeds.
+        bootstrap over tasks and seeds, and there is none for a single task.
       score: mean over tasks; interval likewise.
       speedup: geometric mean of `Outcome.speedup`; interval from a bootstrap over tasks.
       wins: tasks where it has the lowest score, shared or not, if that is below 1.
       diverged: trainings that diverged, of `trainings`.
       trainings: how many trainings there were.
-      tolerance: median over tasks, in decades; NaN if only one rate was tried.
+      tolerance: median over the tasks where it is known, in decades; NaN if it is on none.
       at_edge: tasks whose best learning rate is at the edge of those tried.
     """
 

@@ -80,7 +80,8 @@ def interval(value: float, samples: np.ndarray, tasks: int, level: float = 0.95)
     Seeds are resampled as well, though the spread between tasks contains the spread between seeds
     already: intervals err on the wide side where seeds differ more than tasks do. The resampled
     ranks of optimizers that are close lie nearer to each other than the estimates do, which is why
-    the estimate has to be included explicitly.
+    the estimate has to be included explicitly. Of a single task nothing follows for others: there
+    is no interval, and its ends are NaN.
 
     Args:
       value: the estimate.
@@ -90,10 +91,10 @@ def interval(value: float, samples: np.ndarray, tasks: int, level: float = 0.95)
 
     Reference: Hesterberg, "What teachers should know about the bootstrap", 2014 (arXiv 1411.5279).
     """
-    tail = 0.0
-    if tasks > 1:
-        quantile = stats.t.ppf((1 + level) / 2, tasks - 1)
-        tail = float(stats.norm.cdf(-np.sqrt(tasks / (tasks - 1)) * quantile))
+    if tasks == 1:
+        return Interval(float(value), np.nan, np.nan)
+    quantile = stats.t.ppf((1 + level) / 2, tasks - 1)
+    tail = float(stats.norm.cdf(-np.sqrt(tasks / (tasks - 1)) * quantile))
     low, high = np.quantile(samples, [tail, 1 - tail])
     return Interval(float(value), float(min(low, value)), float(max(high, value)))
 

@@ -1,6 +1,6 @@
 """What follows from what was measured: `summarize`, and its form for JSON, `to_json`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -121,6 +121,7 @@ def _outcome(
     trial = measures.best_trial(trials, trivial)
     failed = measures.diverged(trials)
     scores = measures.scores(trials, trivial)
+    means = scores.mean(axis=1)
     rates = trials.hyperparameters["learning_rate"]
     kept = ~failed[trial]
     tests = trials.test[trial, kept].astype(np.float64)
@@ -136,7 +137,7 @@ def _outcome(
     return Outcome(
         trial=trial,
         hyperparameters={k: float(v[trial]) for k, v in trials.hyperparameters.items()},
-        at_edge=measures.at_edge(rates, trial),
+        at_edge=measures.works(means) and measures.at_edge(rates, trial),
         validation=float(finals.mean()) if kept.any() else np.nan,
         test=float(tests.mean()) if kept.any() else np.nan,
         spread=float(tests.std(ddof=min(1, len(tests) - 1))) if kept.any() else np.nan,
@@ -149,7 +150,7 @@ def _outcome(
         speedup=speedup,
         velo_speedup=velo,
         velo_at_least=at_least,
-        tolerance=measures.tolerance(rates, scores.mean(axis=1)),
+        tolerance=measures.tolerance(rates, means),
     )
 
 
@@ -190,7 +191,7 @@ def _compare(
             wins=int(((means[:, m] == lowest) & (lowest < 1)).sum()),
             diverged=sum(outcome.diverged_all for outcome in own),
             trainings=sum(outcome.trainings for outcome in own),
-            tolerance=float(np.median([outcome.tolerance for outcome in own])),
+            tolerance=_median_known([outcome.tolerance for outcome in own]),
             at_edge=sum(outcome.at_edge for outcome in own),
         )
 
@@ -214,6 +215,12 @@ def _compare(
         )
     )
     return standings, claims
+
+
+def _median_known(values: Sequence[float]) -> float:
+    """The median of those that are known; NaN if none is."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.median(known)) if known else np.nan
 
 
 def _profile(

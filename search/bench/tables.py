@@ -19,10 +19,10 @@ KEY = (
     "predictor, at most 1; less is better. Speed-up: how many times fewer steps than the reference "
     "for the same validation loss, geometric mean. Wins: tasks where it has the lowest score. "
     "Diverged: share of all trainings. Tolerance: decades of learning rate that lose less than "
-    "0.05 of score, median; – where no two were tried. At edge: tasks whose best learning rate is "
-    "the lowest or highest tried. Step time: of one update without the gradient, over that of "
-    "optax.adamw. State: bytes over those of the parameters. In parentheses or below: 95 % "
-    "confidence intervals."
+    "0.05 of score, median over the tasks where it learns; – where it learns none, or no two were "
+    "tried. At edge: tasks whose best learning rate is the lowest or highest tried. Step time: of "
+    "one update without the gradient, over that of optax.adamw. State: bytes over those of the "
+    "parameters. In parentheses or below: 95 % confidence intervals, of two tasks or more."
 )
 """What the columns of the main table mean."""
 
@@ -275,8 +275,10 @@ def signed(text: str) -> str:
 
 
 def _interval(estimate: Interval, form: str, best: bool = False) -> Cell:
-    low, high = (signed(form.format(bound)) for bound in estimate[1:])
     value = signed(form.format(estimate.value))
+    if math.isnan(estimate.low):
+        return Cell(value, best=best)
+    low, high = (signed(form.format(bound)) for bound in estimate[1:])
     between = " to " if low[0] in "+−" else "–"
     return Cell(value, f"{low}{between}{high}", best)
 

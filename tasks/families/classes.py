@@ -115,11 +115,11 @@ def zipf_bigram(
         return {"table": table, "bias": jnp.zeros(classes, jnp.float32)}
 
     def batch(key: jax.Array) -> Batch:
-        return jax.random.categorical(key, log_prior(), shape=(batch_size,))
+        return jax.random.categorical(key, log_prior(), shape=(batch_size,)).astype(jnp.int32)
 
     def loss(params: Params, batch: Batch) -> jax.Array:
         # The whole table is read, weighted by how often each input occurs: nothing scatters.
-        return expected(params, jnp.mean(jax.nn.one_hot(batch, classes), axis=0))
+        return expected(params, jnp.mean(jax.nn.one_hot(batch, classes, dtype=jnp.float32), axis=0))
 
     def evaluate(params: Params, split: Split) -> jax.Array:
         check_split(split)

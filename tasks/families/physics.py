@@ -238,7 +238,7 @@ class PINN:
 
 def _in_domain(unit: jax.Array) -> jax.Array:
     """From the unit square (n, 2) to x in [-1, 1], t in [0, 1]."""
-    return unit * jnp.array([[2.0, 1.0]]) - jnp.array([[1.0, 0.0]])
+    return unit * jnp.array([[2.0, 1.0]], unit.dtype) - jnp.array([[1.0, 0.0]], unit.dtype)
 
 
 def _on_boundary(along: jax.Array, elliptic: bool) -> jax.Array:
@@ -246,7 +246,9 @@ def _on_boundary(along: jax.Array, elliptic: bool) -> jax.Array:
     zero, one = jnp.zeros_like(along), jnp.ones_like(along)
     sides = [(along, zero), (zero, along), (one, along), (along, one)][: 4 if elliptic else 3]
     points = jnp.stack([jnp.stack(side, axis=-1) for side in sides])
-    turn = jax.nn.one_hot(jnp.arange(len(along)) % len(sides), len(sides), axis=0)
+    turn = jax.nn.one_hot(
+        jnp.arange(len(along)) % len(sides), len(sides), axis=0, dtype=along.dtype
+    )
     return _in_domain(jnp.sum(turn[:, :, None] * points, axis=0))
 
 

@@ -51,7 +51,7 @@ def losses(folder):
     return {
         (task, *key): trials
         for task in store.done(folder, config)
-        for key, trials in store.read(folder, task)[1].items()
+        for key, trials in store.read(folder, task, config)[1].items()
     }
 
 
@@ -196,6 +196,14 @@ def test_errors_are_one_line(fails, whole):
     assert "no optimizer 'adm'" in fails(*run, "x", "--optimizers", "adm")
     assert "given twice" in fails(*run, "x", "--optimizers", "adam,adam")
     assert "unknown schedule" in fails(*run, "x", "--optimizers", "adam", "--schedules", "step")
+    for length in ("inf", "nan"):
+        assert "must be finite" in fails(*run, "x", "--optimizers", "adam", "--lengths", length)
+    assert "no whole multiple" in fails(*run, "x", "--optimizers", "adam", "--lengths", 0.33)
+    assert "is a file" in fails(*run, "mine.py", "--optimizers", "adam")
+    assert "nosuch is not among" in fails("bench", "report", "whole", "--reference", "nosuch")
+    assert "nothing to merge" in fails("bench", "merge", "--out", "x")
+    twice = ("--optimizers", "adamw,adamw")
+    assert "given twice" in fails("bench", "merge", "whole", "--out", "x", *twice)
     assert "there is no benchmark in nowhere" in fails("bench", "resume", "nowhere")
     assert not (whole[0].parent / "x").exists()
 

@@ -44,6 +44,14 @@ def test_trials_are_traced_and_the_same_each_time(name, tuning):
     assert len(np.unique(after["w"][:, 0, 0])) == 3
 
 
+def test_a_single_trial_is_in_the_middle_of_the_grid():
+    low, high = find("adamw").space["learning_rate"]
+    (rate,) = trials(find("adamw"), 1, "grid")["learning_rate"]
+    assert rate == pytest.approx(np.sqrt(low * high))
+    # Of any other odd number, the middle one is the same.
+    assert rate == pytest.approx(trials(find("adamw"), 3, "grid")["learning_rate"][1])
+
+
 def test_random_draws_fill_the_space_log_uniformly():
     drawn = trials(find("adamw"), 4000, "random")
     for key, (low, high) in find("adamw").space.items():

@@ -7,8 +7,9 @@ import pytest
 
 from search.bench import store
 from search.bench.config import BenchConfig
+from search.bench.contenders import name_of
 from search.bench.merge import merge
-from search.bench.results import Cost, Facts, Setting, Trials
+from search.bench.results import Cost, Facts, Setting
 from search.errors import UserError
 
 TASKS = ("quadratic_12x8_4_cond10_noise0_seed0", "quadratic_12x8_4_cond1000_noise0.1_seed1")
@@ -17,7 +18,7 @@ FACTS = Facts("quadratic", 200, 12, 100, 1.0, 1.0)
 
 
 @pytest.fixture
-def made(tmp_path):
+def made(tmp_path, measured):
     """Makes the folder of a benchmark, each of whose trials has its own losses."""
 
     def make(name, done=TASKS, **changes):
@@ -26,24 +27,20 @@ def made(tmp_path):
         rng = np.random.default_rng([ord(c) for c in name])
         for task in done:
             trials = {
-                (setting, optimizer): Trials(
-                    {"learning_rate": np.array([0.1, 1.0])},
-                    np.arange(1, 4, dtype=np.int32),
-                    *rng.uniform(size=(2, 2, 2, 3)).astype(np.float32),
-                    rng.uniform(size=(2, 2)).astype(np.float32),
-                )
+                (setting, name_of(optimizer)): measured(plan, task, setting, rng)
                 for setting in plan.settings
                 for optimizer in plan.optimizers
             }
-            store.write(folder, task, FACTS, trials)
-        store.write_costs(folder, {o: Cost(1.0, 2.0) for o in plan.optimizers}, {"device": name})
+            store.write(folder, task, FACTS, trials, config=plan)
+        costs = {name_of(optimizer): Cost(1.0, 2.0) for optimizer in plan.optimizers}
+        store.write_costs(folder, costs, {"device": name})
         return folder
 
     return make
 
 
 def _losses(folder, task, setting, optimizer):
-    return store.read(folder, task)[1][setting, optimizer].test
+    return store.read(folder, task, store.plan(folder))[1][setting, optimizer].test
 
 
 def test_everything_is_where_it_was(made, tmp_path):
@@ -65,10 +62,10 @@ def test_an_optimizer_that_is_gone_is_in_nobodys_way(made, tmp_path):
     first = made("first")
     plan = (first / "bench.json").read_text()
     assert '"lion"' in plan
-    (first / "bench.json").write_text(plan.replace('"lion"', '"optimizers/gone.safetensors"'))
+    (first / "bench.json").write_text(plan.replace('"lion"', '"optimizers/lion.safetensors"'))
     merge([first], tmp_path / "both", ["adam"])
     assert store.results(tmp_path / "both").optimizers == ("adam",)
-    with pytest.raises(UserError, match="gone"):
+    with pytest.raises(UserError, match=r"there is no file optimizers/lion\.safetensors"):
         merge([first], tmp_path / "all")
 
 
@@ -112,3 +109,42 @@ def test_what_cannot_be_compared(made, tmp_path, changes, message):
     with pytest.raises(UserError, match=r"adan is in none .*\['adam', 'lion'\]"):
         merge([first], tmp_path / "both", ["adan"])
     assert not (tmp_path / "both").exists()
+
+
+def test_what_is_asked_for_wrongly(made, tmp_path):
+    first = made("first")
+    with pytest.raises(UserError, match="nothing to merge"):
+        merge([], tmp_path / "both")
+    with pytest.raises(UserError, match="some are given twice: adam, adam"):
+        merge([first], tmp_path / "both", ["adam", "adam"])
+    assert not (tmp_path / "both").exists()
+
+
+def test_nothing_is_merged_with_damaged_costs(made, tmp_path):
+    first = made("first")
+    path = first / "costs.json"
+    path.write_text(path.read_text()[:20])
+    with pytest.raises(UserError, match=r"first/costs\.json is damaged .* delete it"):
+        merge([first], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+
+
+def test_different_optimizers_of_one_name_stay_apart(made, tmp_path):
+    folders = []
+    for number, rate in enumerate((1.0, 1.0, 2.0)):
+        path = tmp_path / str(number) / "mine.py"
+        path.parent.mkdir()
+        path.write_text(
+            "import optax\n\n"
+            f"def mine(learning_rate):\n    return optax.sgd(learning_rate, {rate / 4})\n"
+        )
+        folders.append(made(f"folder_{number}", optimizers=("adam", str(path))))
+        path.write_text("raise ValueError('only the copy counts')")
+    for folder in folders:  # nothing runs, neither here nor there
+        for copy in (folder / "optimizers").iterdir():
+            copy.write_text(copy.read_text() + "\n1 / 0\n")
+    merge(folders[:2], tmp_path / "both")
+    assert store.results(tmp_path / "both").optimizers == ("adam", "mine")
+    with pytest.raises(UserError, match=r"optimizers mine of .*0 and .*2 are different: rename"):
+        merge([folders[0], folders[2]], tmp_path / "all")
+    merge([folders[0], folders[2]], tmp_path / "adam", ["adam"])

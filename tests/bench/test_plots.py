@@ -25,6 +25,12 @@ def opened(png):
 
 
 @pytest.mark.parametrize("draw", DRAW)
+def test_a_single_task_is_drawn(draw):
+    alone = summarize(results(count=1, points=8, rates=5, settings=SETTINGS[:1]))
+    assert opened(draw(LIGHT, alone, SETTINGS[0])).width == int(figures.WIDTH * figures.DPI)
+
+
+@pytest.mark.parametrize("draw", DRAW)
 def test_figures_are_as_wide_as_a_page_on_its_colour(small, draw):
     light, dark = (opened(draw(theme, small, SETTINGS[0])) for theme in (LIGHT, DARK))
     assert light.size == dark.size

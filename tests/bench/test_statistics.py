@@ -79,8 +79,13 @@ def test_many_samples_take_little_time():
 def test_an_interval_includes_its_estimate():
     found = statistics.interval(5.0, np.linspace(0, 1, 101), 1000)
     assert found == pytest.approx((5, 0.025, 5), abs=1e-3)
-    assert statistics.interval(0.5, np.array([0.0, 0.5, 1]), 1) == (0.5, 0, 1)
     assert statistics.interval(1.0, np.ones(9), 3) == (1, 1, 1)
+
+
+def test_a_single_task_has_no_interval():
+    value, low, high = statistics.interval(0.5, np.array([0.4, 0.5, 0.6]), 1)
+    assert value == 0.5
+    assert np.isnan([low, high]).all()
 
 
 @pytest.mark.parametrize(("tasks", "repeats"), [(6, 600), (40, 250)])

@@ -174,6 +174,35 @@ def test_all_seeds_diverged():
     json.dumps(to_json(summary), allow_nan=False)
 
 
+def test_what_never_works_is_neither_forgiving_nor_at_an_edge():
+    results = benchmark()
+    for task in ("b", "c", "d"):
+        key = (task, SHORT, "fast")
+        losses = np.full_like(results.trials[key].validation, 5.0)
+        results = with_trials(results, key, validation=losses, test=losses[..., -1])
+    summary = summarize(results)
+    outcome = summary.outcomes["b", SHORT, "fast"]
+    assert (outcome.trial, outcome.score, outcome.at_edge) == (0, 1, False)
+    assert np.isnan(outcome.tolerance)
+    standing = summary.standings[SHORT, "fast"]
+    assert standing.at_edge == 0
+    assert standing.tolerance == summary.outcomes["a", SHORT, "fast"].tolerance > 0
+
+
+def test_of_a_single_task_no_intervals_are_given():
+    results = benchmark()
+    alone = replace(results, tasks={"a": TASKS["a"]})
+    summary = summarize(alone)
+    for standing in summary.standings.values():
+        assert np.isnan([standing.rank.low, standing.score.high, standing.speedup.low]).all()
+        assert np.isfinite(standing.rank.value)
+    found = to_json(summary)
+    (setting,) = found["settings"]
+    assert setting["standings"]["fast"]["rank"] == {"value": 1.0, "low": None, "high": None}
+    assert setting["claims"][0]["difference"]["low"] is None
+    json.dumps(found, allow_nan=False)
+
+
 def test_a_start_that_nobody_improves_on_is_solved_by_nobody():
     tasks = TASKS | {"a": TASKS["a"]._replace(initial_loss=0.1)}
     _, fractions = summarize(replace(benchmark(), tasks=tasks)).profiles[SHORT]
@@ -244,7 +273,7 @@ def test_one_optimizer_one_task_one_seed():
         results, tasks={"a": TASKS["a"]}, trials={key: trained("sgd", "a", SHORT, seeds=1)}
     )
     summary = summarize(results)
-    assert summary.standings[SHORT, "sgd"].rank == (1, 1, 1)
+    assert summary.standings[SHORT, "sgd"].rank.value == 1
     assert summary.claims == {SHORT: ()}
     assert summary.outcomes[key].spread == 0
 

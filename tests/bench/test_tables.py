@@ -41,6 +41,14 @@ def test_nothing_is_said_of_how_forgiving_the_untuned_are():
         assert sum(cell.best for cell in others) == min(1, len(others))
 
 
+def test_a_single_task_has_estimates_without_intervals():
+    alone = summarize(results(count=1, settings=SETTINGS[:1]))
+    assert "nan" not in tables.markdown(alone)
+    for make, columns in ((tables.standings, (1, 2)), (tables.claims, (2,))):
+        for row in make(alone, SETTINGS[0]).rows:
+            assert all(row[column].text and not row[column].note for column in columns)
+
+
 def test_markdown_has_every_column_in_every_row(setting):
     for make in (tables.standings, tables.claims, tables.scores, tables.losses):
         sheet = make(summary(), setting)

@@ -178,10 +178,22 @@ def test_names_say_what_differs():
     assert Augmented(MLP_CONFIG).name == MLP_CONFIG.name
 
 
-@pytest.mark.parametrize("wrong", [{"level": "layer"}, {"transform": "exp"}, {"delay": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"level": "layer"}, {"transform": "exp"}, {"delay": -1}, {"spread": -10.0},
+        {"spread": 0.5}, {"spread": np.inf}, {"spread": np.nan},
+    ],
+)  # fmt: skip
 def test_what_has_no_meaning_is_an_error(wrong):
     with pytest.raises(ValueError, match=f"Augmented: {next(iter(wrong))}"):
         Augmented(MLP_CONFIG, **wrong)
+
+
+@pytest.mark.parametrize("noise", [-0.1, np.inf, np.nan])
+def test_noise_without_meaning_is_an_error(noise):
+    with pytest.raises(ValueError, match=f"Augmented: .* noise {noise} at least 0"):
+        Augmented(MLP_CONFIG, noise=noise)
 
 
 def test_variations_are_drawn_from_everything():

@@ -9,7 +9,10 @@ import optax
 import pytest
 
 import tasks
+from tasks.augment import Augmented
 from tasks.base import SPLITS
+from tasks.families.physics import EQUATIONS, PINN
+from tasks.families.quadratic import Quadratic
 
 SEEDS = 2
 STEPS = 120
@@ -111,6 +114,34 @@ def test_losses_are_float32_scalars(task, initial):
         value = jax.eval_shape(score, params)
         assert value.shape == ()
         assert value.dtype == jnp.float32
+
+
+def test_everything_is_float32_where_doubles_are_allowed(task):
+    assert_single_precision(task)
+
+
+OTHERS = (
+    *(PINN(name, 0.5, (4,)) for name in EQUATIONS),
+    Augmented(Quadratic(), "tensor", spread=10.0, noise=0.1, transform="log"),
+    Augmented(Quadratic(), "parameter", spread=10.0, noise=0.1, bfloat16=True, spheres=True),
+)
+
+
+@pytest.mark.parametrize("config", OTHERS, ids=lambda config: config.name)
+def test_equations_and_variations_are_so_too(config):
+    assert_single_precision(config.build())
+
+
+def assert_single_precision(task):
+    """That a task is the same task where someone has set `jax_enable_x64`."""
+    key = jax.random.key(0)
+    with jax.enable_x64(True):
+        params, batch = jax.eval_shape(task.init, key), jax.eval_shape(task.batch, key)
+        scores = [jax.eval_shape(jax.value_and_grad(task.loss), params, batch)]
+        scores += [jax.eval_shape(lambda p, s=s: task.evaluate(p, s), params) for s in SPLITS]
+    assert {leaf.dtype for leaf in jax.tree.leaves((params, scores))} == {np.dtype(np.float32)}
+    wide = (np.float64, np.int64)
+    assert not [leaf for leaf in jax.tree.leaves(batch) if leaf.dtype in wide]
 
 
 def test_unknown_split_is_an_error(task, initial):
