@@ -1,9 +1,12 @@
 """A rule in one's own training loop: a `flax.nnx` model on handwritten digits.
 
 python -m experiments.train_nnx [NAME_OR_RULE_OR_CAMPAIGN] [--learning-rate 0.001]
+
+The optimizer is anything that `metaopt.load` takes.
 """
 
 import argparse
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +16,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import metaopt
+from metaopt.baselines import BASELINES
+from metaopt.learned import released
 
 
 class Network(nnx.Module):
@@ -38,8 +43,32 @@ def step(
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
     value, gradients = nnx.value_and_grad(loss)(network)
-    optimizer.update(network, gradients)
+    optimizer.update(network, gradients, value=value)  # some methods look at the loss
     return value
+
+
+def loaded(
+    name: str, peak: float | None, steps: int = 300
+) -> optax.GradientTransformationExtraArgs:
+    """An optimizer with all that it takes: a learning rate that falls to zero, or the length.
+
+    Args:
+      name: what `metaopt.load` takes.
+      peak: the learning rate at first; None: the optimizer's own default, or 0.001.
+      steps: length of the training.
+    """
+    is_rule = name in metaopt.rule_names()
+    if released.find(name) is not None and not is_rule:
+        return metaopt.load(name, num_steps=steps)
+    needs = {}
+    if name in BASELINES and not is_rule:
+        row = BASELINES[name]
+        default = inspect.signature(row.factory).parameters["learning_rate"].default
+        default = default if isinstance(default, float) else None
+        needs = {"num_steps": steps} if "num_steps" in row.needs else {}
+    else:
+        default = metaopt.find(name)[1]
+    return metaopt.load(name, optax.cosine_decay_schedule(peak or default or 1e-3, steps), **needs)
 
 
 def train(transformation: optax.GradientTransformation, steps: int = 300, seed: int = 0) -> float:
@@ -58,8 +87,7 @@ def train(transformation: optax.GradientTransformation, steps: int = 300, seed: 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("optimizer", nargs="?", default="normalized_sgd")
-    parser.add_argument("--learning-rate", type=float, help="default: the released rule's own")
+    parser.add_argument("--learning-rate", type=float, help="default: the optimizer's own")
     arguments = parser.parse_args()
-    peak = arguments.learning_rate or metaopt.find(arguments.optimizer)[1] or 1e-3
-    schedule = optax.cosine_decay_schedule(peak, 300)
-    print(f"accuracy {train(metaopt.load(arguments.optimizer, schedule)):.4f}")
+    optimizer = loaded(arguments.optimizer, arguments.learning_rate)
+    print(f"accuracy {train(optimizer):.4f}")

@@ -168,6 +168,8 @@ def plot_tasks(suite: str, output: Path) -> int:
     from search.bench.plots_curves import published_curves
     from search.figures import LIGHT
 
+    if output.suffix != ".png":
+        raise UserError(f"{output}: the figure is a PNG, so its name must end in .png")
     full = _known(tasks.resolve_suite, suite)
     if not tasks.curves(full):
         raise UserError(f"{full} has no published curves; held_out has")

@@ -8,12 +8,15 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple, Protocol, TypeVar
+
+from search.errors import UserError
 
 _log = logging.getLogger(__name__)
 
@@ -274,7 +277,9 @@ def executor(
 
     Raises:
       ConnectionError: there is no cluster at the address.
+      UserError: nothing can run so.
     """
+    assert_usable(workers, address, timeout)
     if not workers and not address:
         yield InProcess()
         return
@@ -295,12 +300,55 @@ def executor(
         }
     import ray
 
-    ray.init(**options)
     try:
-        count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        ray.init(**options)
+    except ValueError as error:
+        raise UserError(f"Ray cannot be used at {address or 'this machine'}: {error}") from None
+    try:
+        count = worker_count(workers, gpus, ray.cluster_resources())
         yield RayWorkers(count, timeout, gpus, report=report)
     finally:
         ray.shutdown()
+
+
+_ADDRESS = re.compile(r"(ray://)?([\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})")
+
+
+def assert_usable(workers: int, address: str, timeout: float) -> None:
+    """Check where jobs are to run, before anything is begun.
+
+    Raises:
+      UserError: no jobs can run there.
+    """
+    if workers < 0:
+        raise UserError(f"--workers must be at least 0, got {workers}; 0 runs in this process")
+    if not timeout > 0:
+        raise UserError(f"--timeout must be a positive number of seconds, got {timeout:g}")
+    if address in ("", "auto", "local"):
+        return
+    found = _ADDRESS.fullmatch(address)
+    if not found or not 1 <= int(found[3]) <= 65535:
+        raise UserError(f"--address must be `auto`, HOST:PORT or ray://HOST:PORT, got {address!r}")
+
+
+def worker_count(workers: int, gpus: float, resources: Mapping[str, float]) -> int:
+    """How many workers a cluster gets: as many as were asked for, else one for each CPU or GPU.
+
+    Args:
+      workers: as many as were asked for; 0: as many as there is room for.
+      gpus: GPUs that each of them asks for.
+      resources: what the cluster has, as Ray says it.
+
+    Raises:
+      UserError: there is room for none.
+    """
+    room = int(resources.get("GPU", 0) / gpus) if gpus else max(1, int(resources.get("CPU", 1)))
+    if not room:
+        raise UserError(
+            f"each worker needs {gpus:g} GPU, and the Ray cluster has {resources.get('GPU', 0):g}; "
+            "join one that has GPUs, or leave --workers and --address away to run in this process"
+        )
+    return workers or room
 
 
 def _assert_reachable(address: str) -> None:

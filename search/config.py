@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import json
-import types
 import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import tasks
 from metaopt.rules.mutate import MutationWeights
 from search.evaluate import TrainingConfig
+from search.fields import assert_at_least, assert_rates, assert_types, fits
 
 T = typing.TypeVar("T")
 Method = Literal["evolution", "hyperparameters", "random"]
@@ -49,12 +49,12 @@ class EvolutionConfig:
 
     def __post_init__(self) -> None:
         """Reject what cannot be run."""
+        assert_types(self)
         if self.method not in typing.get_args(Method):
             choices = ", ".join(typing.get_args(Method))
             raise ValueError(f"method must be one of {choices}, got {self.method!r}")
-        for name in ("population", "tournament", "children", "evaluations", "cycles", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        counts = ("population", "tournament", "children", "evaluations", "cycles", "patience")
+        assert_at_least(1, self, *counts)
         if self.children > self.population or not 0 <= self.migrants <= self.population:
             raise ValueError("children and migrants must not outnumber the population")
 
@@ -70,6 +70,11 @@ class FunnelStage:
 
     training: TrainingConfig
     candidates: int
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be run."""
+        assert_types(self)
+        assert_at_least(1, self, "candidates")
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,13 @@ class VerdictConfig:
     steps: int = 0
     tuning_seeds: int = 2
     seeds: int = 10
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be run."""
+        assert_types(self)
+        assert_rates(self.rates)
+        assert_at_least(0, self, "steps")
+        assert_at_least(1, self, "tuning_seeds", "seeds")
 
 
 @dataclass(frozen=True)
@@ -121,9 +133,9 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         """Reject what cannot be run."""
-        for name in ("islands", "rounds", "capacity"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        assert_types(self)
+        assert_at_least(1, self, "islands", "rounds", "capacity")
+        assert_at_least(0, self, "seed", "spares")
         for training in (self.training, *(stage.training for stage in self.funnel)):
             for name in filter(tasks.is_held_out, training.tasks):
                 raise ValueError(
@@ -166,7 +178,6 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         return tuple(_build(inner, v, f"{where}[{i}]") for i, v in enumerate(value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    plain = isinstance(kind, type) and not isinstance(kind, types.GenericAlias)
-    if plain and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
+    if not fits(kind, value):
         raise ValueError(f"{where} must be {kind.__name__}, got {value!r}")
     return value

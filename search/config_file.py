@@ -13,7 +13,7 @@ import tasks
 from metaopt.rules.parse import RuleError
 from search.config import SearchConfig, from_json, to_json
 from search.errors import UserError
-from search.evolve import layout_of
+from search.evolve import layout_of, start_program
 from search.user_code import run_file
 
 T = TypeVar("T")
@@ -89,6 +89,7 @@ def checked(config: SearchConfig, where: str) -> SearchConfig:
     try:
         config = from_json(SearchConfig, to_json(config))
         layout_of(config)
+        _assert_room(config)
         for name in (*config.verdict.tasks, *_funnel_tasks(config)):
             tasks.get(name)
     except RuleError as error:
@@ -96,6 +97,15 @@ def checked(config: SearchConfig, where: str) -> SearchConfig:
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{where}: {message(error)}") from None
     return config
+
+
+def _assert_room(config: SearchConfig) -> None:
+    least = len(start_program(config).body)
+    if config.capacity < least:
+        raise ValueError(
+            f"capacity must be at least {least}, the number of statements of the start program, "
+            f"got {config.capacity}"
+        )
 
 
 def message(error: BaseException) -> str:

@@ -1,13 +1,20 @@
 """What a long run is kept in: one SQLite file in the run's folder.
 
 A commit happens whole or not at all, so the file always holds the run as it was after some step,
-and resuming means starting from there. Readers never block the writer (WAL).
+and resuming means starting from there. Readers never block the writer (WAL). Where the folder
+cannot be written, a run can still be read.
 """
 
 import contextlib
 import json
 import os
+import shutil
 import sqlite3
+import struct
+import tempfile
+import urllib.parse
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -19,6 +26,10 @@ from search.exclusive import exclusive
 C = TypeVar("C")
 
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+
+_DAMAGE = (sqlite3.DatabaseError, ValueError, TypeError, LookupError, RuntimeError, EOFError)
+_DAMAGE += (zipfile.BadZipFile, zlib.error, struct.error)
+"""What SQLite, JSON and numpy raise for content that was not written so."""
 
 
 class Database(Generic[C]):
@@ -82,7 +93,7 @@ class Database(Generic[C]):
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """Open the run in a folder.
+        """Open the run in a folder; only for reading, where the folder cannot be written.
 
         Raises:
           error: there is none, or its file is damaged or of another version.
@@ -95,9 +106,12 @@ class Database(Generic[C]):
                 f"`{cls.command} run CONFIG.py --out {folder}`"
             )
         with cls._clear_errors(path):
-            connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
+            if os.access(folder, os.W_OK) and os.access(path, os.W_OK):
+                connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+            else:
+                connection = _read_only(path)
             database = cls(folder, connection)
             tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
             if ("meta",) not in tables:
@@ -130,20 +144,32 @@ class Database(Generic[C]):
         """The configuration that the run was started with.
 
         Raises:
-          error: this version has no such configuration.
+          error: this version has no such configuration, or the file is damaged.
         """
-        row = self._connection.execute("SELECT value FROM meta WHERE key = 'config'").fetchone()
-        try:
-            return from_json(self.kind, row[0])
-        except (ValueError, KeyError) as error:
-            raise self.error(
-                f"the {self.noun} in {self.folder} is of another version of metaopt: {error}"
-            ) from None
+        with self._decoding():
+            (text,) = self._connection.execute(
+                "SELECT value FROM meta WHERE key = 'config'"
+            ).fetchone()
+            try:
+                return from_json(self.kind, text)
+            except json.JSONDecodeError:
+                raise
+            except (ValueError, KeyError) as error:
+                raise self.error(
+                    f"the {self.noun} in {self.folder} is of another version of metaopt: {error}"
+                ) from None
 
     def note(self, key: str) -> Any:
-        """A JSON value kept with the run; None if there is none."""
-        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        """A JSON value kept with the run; None if there is none.
+
+        Raises:
+          error: the file is damaged.
+        """
+        with self._decoding():
+            row = self._connection.execute(
+                "SELECT value FROM meta WHERE key = ?", (key,)
+            ).fetchone()
+            return None if row is None else json.loads(row[0])
 
     def set_note(self, key: str, value: Any) -> None:
         """Keep a JSON value with the run."""
@@ -165,6 +191,20 @@ class Database(Generic[C]):
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 raise
+
+    @contextlib.contextmanager
+    def _decoding(self) -> Iterator[None]:
+        """Say that the file is damaged where its content is not what was written."""
+        try:
+            yield
+        except (sqlite3.OperationalError, sqlite3.ProgrammingError):  # it is busy, or our fault
+            raise
+        except _DAMAGE as error:
+            what = f"{type(error).__name__}: {error}"
+            raise self.error(
+                f"{self.folder / self.filename} is damaged ({what}); put back a copy of it, or "
+                f"start the {self.noun} anew in another folder"
+            ) from None
 
     @classmethod
     @contextlib.contextmanager
@@ -189,3 +229,26 @@ class Database(Generic[C]):
             raise cls.error(f"{path} is not a {cls.noun}, or is damaged: {error}") from None
         except OSError as error:
             raise cls.error(f"cannot write {path}: {error.strerror}") from None
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """A connection to a file in a folder that cannot be written.
+
+    SQLite reads a WAL file there only while a writer has it open; else from a copy.
+    """
+    address = f"file:{urllib.parse.quote(str(path.absolute()))}?mode=ro"
+    connection = sqlite3.connect(address, uri=True, timeout=60, isolation_level=None)
+    try:
+        connection.execute("SELECT name FROM sqlite_master").fetchall()
+        return connection
+    except sqlite3.OperationalError:
+        connection.close()
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    with tempfile.TemporaryDirectory() as scratch:
+        for file in (path, path.with_name(f"{path.name}-wal")):
+            if file.exists():
+                shutil.copyfile(file, Path(scratch) / file.name)
+        with contextlib.closing(sqlite3.connect(Path(scratch) / path.name)) as copy:
+            copy.backup(memory)
+    memory.execute("PRAGMA query_only=ON")
+    return memory

@@ -2,8 +2,9 @@
 
 import sys
 from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +13,7 @@ from rich.text import Text
 from search import config_file, finish
 from search.campaign import Progress, advance
 from search.cli import INTERRUPTED
-from search.cluster import executor
+from search.cluster import assert_usable, executor
 from search.config import to_json
 from search.errors import write_whole
 from search.live import Snapshot, View, panel, view
@@ -22,13 +23,22 @@ from search.store import Store
 CONFIG = "config.json"
 
 
-class Where(NamedTuple):
-    """Where rounds run; see `cluster.executor`."""
+@dataclass(frozen=True)
+class Where:
+    """Where jobs run; see `cluster.executor`."""
 
     workers: int
     address: str
     dashboard: bool
     timeout: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no job can run on, before a run's folder is made."""
+        assert_usable(self.workers, self.address, self.timeout)
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of `cluster.executor` that it stands for."""
+        return asdict(self)
 
 
 def run(config: Path, out: Path, where: Where, *, seed: int | None, rounds: int | None) -> int:
@@ -93,7 +103,7 @@ def _advance(store: Store, where: Where, shown: View, stop: Stop) -> bool:
         shown.observe(progress)
 
     on_gpus = store.config().training.resolved_engine() == "device"
-    options = where._asdict() | {"gpus": float(on_gpus), "report": shown.say}
+    options = where.options() | {"gpus": float(on_gpus), "report": shown.say}
     with stop.patiently(), executor(**options) as workers:
         return advance(store, workers, observe, stop.asked)
 

@@ -8,6 +8,16 @@ class UserError(Exception):
     """A mistake in what was asked for; the message says what, where, and what to do."""
 
 
+def assert_file_name(path: Path) -> None:
+    """Check that a path can be that of a file.
+
+    Raises:
+      UserError: it is a folder, or names nothing.
+    """
+    if not path.name or path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder; give the name of a file")
+
+
 def write_whole(path: str | Path, content: str | bytes) -> None:
     """Write a file whole or not at all, making its folder if need be.
 
@@ -15,6 +25,7 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
       UserError: it cannot be written.
     """
     path = Path(path)
+    assert_file_name(path)
     data = content.encode() if isinstance(content, str) else content
     scratch = path.with_name(path.name + ".new")
     try:

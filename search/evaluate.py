@@ -11,6 +11,7 @@ import tasks
 from metaopt.rules.genome import Genome, Layout, encode, stack
 from metaopt.rules.program import Program
 from search import device_engine, host_engine
+from search.fields import assert_at_least, assert_rates, assert_types
 from search.problem import problem
 from search.training import SCHEDULES, Jobs, Order, Status
 
@@ -47,15 +48,17 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Reject what cannot be run."""
-        if not self.tasks or not self.rates:
-            raise ValueError("training needs at least one task and one rate")
+        assert_types(self)
+        if not self.tasks:
+            raise ValueError("training needs at least one task")
+        assert_rates(self.rates)
         for name in self.tasks:
             if name not in tasks.names():
                 tasks.get(name)  # raises, with near matches
             if getattr(tasks.TASKS[name], "delay", 0):
                 raise ValueError(f"task {name!r} delays gradients, which a search does not do")
-        if self.steps < 1 or self.num_seeds < 1 or self.width < 0:
-            raise ValueError("steps and num_seeds must be at least 1, and width at least 0")
+        assert_at_least(1, self, "steps", "num_seeds")
+        assert_at_least(0, self, "first_seed", "width")
         if not 0 < self.patience <= 1:
             raise ValueError(f"patience must be in (0, 1], got {self.patience}")
         if self.engine not in get_args(Engine):
@@ -188,8 +191,12 @@ def fitness_by_seed(
     programs: Sequence[Program], config: TrainingConfig, *, split: tasks.Split = "validation"
 ) -> np.ndarray:
     """Fitness of each program seed by seed, mean over tasks: float64 `(N, seeds)`."""
-    losses = evaluate_programs(programs, config, split=split).losses
-    return _fitness(losses.swapaxes(0, 1), config)
+    return seed_fitness(evaluate_programs(programs, config, split=split), config)
+
+
+def seed_fitness(found: Evaluation, config: TrainingConfig) -> np.ndarray:
+    """Fitness of what was measured, seed by seed, mean over tasks: float64 `(N, seeds)`."""
+    return _fitness(found.losses.swapaxes(0, 1), config)
 
 
 def _fitness(losses: np.ndarray, config: TrainingConfig) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metaopt.rules import library
+from metaopt import loading
 from metaopt.rules.analysis import facts, live
 from metaopt.rules.check import live_statements
 from metaopt.rules.fingerprint import fingerprint
@@ -109,7 +109,7 @@ class RoundResult(NamedTuple):
 def start_program(config: SearchConfig) -> Program:
     """The program that the campaign starts from, its hyperparameters written in as constants."""
     text = config.start
-    program = parse(text, "<start>") if "\n" in text else library.get(text)
+    program = parse(text, "<start>") if "\n" in text else loading.named(text)[0]
     return replace(program.inlined(), name="rule", doc="")
 
 

@@ -7,11 +7,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from metaopt.loading import is_name, no_campaign
 from metaopt.rules import parse, simplify, to_source
 from metaopt.rules.program import Program
+from metaopt.rules.source import exported_name
 from search.catalogue import rule
 from search.config import SearchConfig
-from search.errors import UserError, write_whole
+from search.errors import UserError, assert_file_name, write_whole
 from search.store import FILENAME, CampaignError, Store
 
 
@@ -22,7 +24,7 @@ class Winner(NamedTuple):
       rule: its text.
       print: its fingerprint.
       fitness: in the search, like that of the start.
-      rate: the learning rate that it had in the search.
+      rate: the learning rate that it was found with.
       final: whether the campaign is over and has named it.
     """
 
@@ -41,8 +43,9 @@ class Winner(NamedTuple):
             fields = (best[0].rule, best[0].print, best[0].fitness, best[0].rate) if best else ()
             return cls(*fields, final=False) if fields else None
         line = store.ancestry(noted["print"])
-        fitness, rate = (line[-1].fitness, line[-1].rate) if line else (noted["fitness"], 1.0)
-        return cls(noted["rule"], noted["print"], fitness, rate, True)
+        fitness = line[-1].fitness if line else noted["fitness"]
+        # Older campaigns noted no rate: their verdict and their folder take it for 1.
+        return cls(noted["rule"], noted["print"], fitness, noted.get("rate", 1.0), True)
 
 
 def export(source: str, output: Path | None, *, name: str | None, distilled: bool) -> int:
@@ -54,9 +57,13 @@ def export(source: str, output: Path | None, *, name: str | None, distilled: boo
     """
     if name is not None and not _usable(name):
         raise UserError(f"{name!r} cannot be the name of a Python function; choose another --name")
+    if output is not None:
+        _assert_output(output)
     rate: float | None = None
     provenance = ""
-    if Path(source).is_dir():
+    if Path(source).is_dir() and not is_name(source):
+        if no_campaign(source):
+            raise UserError(no_campaign(source))
         with closing(Store.open(source)) as store:
             winner, config = Winner.of(store), store.config()
             if winner is None:
@@ -76,13 +83,30 @@ def export(source: str, output: Path | None, *, name: str | None, distilled: boo
         program, rate = rule(source)
         program = simplify(program)
         name = name or program.name
+    asked, name = name, exported_name(name)
+    if name != asked:
+        _say(f"the module needs the name {asked} itself, so the optimizer is called {name}")
     text = to_source(program, name=name, provenance=provenance, learning_rate=rate)
     if output is None:
         print(text, end="")
         return 0
     write_whole(output, text)
-    _say(f"wrote {output}; use it with `from {output.stem} import {name}`")
+    advice = f"use it with `from {output.stem} import {name}`"
+    _say(f"wrote {output}; {advice if _usable(output.stem) else f'it defines {name}'}")
     return 0
+
+
+def _assert_output(output: Path) -> None:
+    """Refuse, before anything long is done, a file that could not be written or not be imported."""
+    assert_file_name(output)
+    if output.stem in _IMPORTED:
+        raise UserError(
+            f"{output} would hide the package {output.stem} that it imports; choose another name"
+        )
+
+
+_IMPORTED = frozenset({"jax", "optax", "typing"})
+"""What exported modules import."""
 
 
 def describe(store: Store, config: SearchConfig, winner: Winner) -> str:

@@ -4,19 +4,19 @@ Each result is noted in the store when it is there, so an interrupted campaign g
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from metaopt.loading import BEST, WINNER
+from metaopt.loading import BEST, WINNER, with_rate
 from metaopt.rules.parse import parse
 from metaopt.rules.program import Program
 from search import baselines
 from search.config import FunnelStage, SearchConfig
 from search.errors import write_whole
-from search.evaluate import evaluate_programs, fitness_by_seed, mean_and_spread
+from search.evaluate import evaluate_programs, mean_and_spread, seed_fitness
 from search.evolve import start_program
 from search.problem import problem
 from search.store import Store
@@ -39,7 +39,8 @@ def begin(store: Store, say: Say) -> list[baselines.Baseline]:
 
 def write_best(store: Store) -> None:
     """Write the best rule so far beside the store, where `metaopt.load` finds it."""
-    write_whole(store.folder / BEST, store.best(1)[0].rule)
+    best = store.best(1)[0]
+    write_whole(store.folder / BEST, with_rate(best.rule, best.rate))
 
 
 def finish(store: Store, say: Say) -> None:
@@ -47,10 +48,13 @@ def finish(store: Store, say: Say) -> None:
     config = store.config()
     _funnel(store, config, say)
     winner = store.note("winner")
-    write_whole(store.folder / WINNER, winner["rule"])
+    rate = winner.get("rate", 1.0)
+    write_whole(store.folder / WINNER, with_rate(winner["rule"], rate))
     if store.note("verdict") is None:
         say("comparing the winner with AdamW and Lion on fresh seeds and test data")
-        store.set_note("verdict", verdict(config, parse(winner["rule"]), begin(store, say)))
+        scales = {"winner": rate, "start": store.improvements()[0].rate}
+        lines = begin(store, say)
+        store.set_note("verdict", verdict(config, parse(winner["rule"]), lines, scales))
 
 
 def _funnel(store: Store, config: SearchConfig, say: Say) -> None:
@@ -71,18 +75,21 @@ def _funnel(store: Store, config: SearchConfig, say: Say) -> None:
         store.set_note("funnel", stages)
     if store.note("winner") is None:
         best = store.best(1)[0]
-        row = {"print": best.print, "rule": best.rule, "fitness": best.fitness}
-        if stages:
-            row = {key: stages[-1]["rows"][0][key] for key in row}
+        row = {"print": best.print, "rule": best.rule, "fitness": best.fitness, "rate": best.rate}
+        if stages:  # those of an older version have no rates
+            first = {"rate": 1.0} | stages[-1]["rows"][0]
+            row = {key: first[key] for key in row}
         store.set_note("winner", row)
 
 
 def _stage(stage: FunnelStage, entrants: Sequence[tuple[int, str]]) -> dict[str, Any]:
-    fitness = fitness_by_seed([parse(rule) for _, rule in entrants], stage.training)
+    found = evaluate_programs([parse(rule) for _, rule in entrants], stage.training)
+    fitness = seed_fitness(found, stage.training)
     rows = []
-    for (print_, rule), values in zip(entrants, fitness, strict=True):
+    for (print_, rule), rate, values in zip(entrants, found.rate.tolist(), fitness, strict=True):
         mean, spread = mean_and_spread(values)
-        rows.append({"print": print_, "rule": rule, "fitness": mean, "spread": spread})
+        row = {"print": print_, "rule": rule, "fitness": mean, "spread": spread, "rate": rate}
+        rows.append(row)
     rows.sort(key=lambda row: -row["fitness"])
     training = stage.training
     return {
@@ -94,17 +101,27 @@ def _stage(stage: FunnelStage, entrants: Sequence[tuple[int, str]]) -> dict[str,
 
 
 def verdict(
-    config: SearchConfig, winner: Program, lines: Sequence[baselines.Baseline]
+    config: SearchConfig,
+    winner: Program,
+    lines: Sequence[baselines.Baseline],
+    scales: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The winner, the start program, AdamW and Lion, each at its best learning rate.
 
     Every rule gets the same budget: the rate is chosen among the same factors of its own scale, on
     validation data, for each task anew. The losses are then measured on test data with fresh seeds.
     A training that diverges counts with the trivial predictor's loss, and is counted.
+
+    Args:
+      config: the campaign's.
+      winner: the winner.
+      lines: AdamW and Lion as they were tuned.
+      scales: the learning rates that `winner` and `start` were found with; 1 where none is given.
     """
+    own = {"winner": 1.0, "start": 1.0, **(scales or {})}
     wanted = config.verdict
     names = wanted.tasks or config.training.tasks
-    rules = [("winner", winner, 1.0), ("start", start_program(config), 1.0)]
+    rules = [("winner", winner, own["winner"]), ("start", start_program(config), own["start"])]
     rules += [(line.name, line.program, line.rate) for line in lines]
     base = replace(config.training, steps=wanted.steps or config.training.steps, patience=1.0)
     rows = []

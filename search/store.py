@@ -130,41 +130,50 @@ class Store(Database[SearchConfig]):
         return record
 
     def rounds(self) -> list[RoundRecord]:
-        """The committed rounds, in order; round 0 is the start program."""
-        rows = self._connection.execute("SELECT * FROM rounds ORDER BY number").fetchall()
-        return [
-            RoundRecord(number, at, seconds, best, Counts(**json.loads(counts)))
-            for number, at, seconds, best, counts in rows
-        ]
+        """The committed rounds, in order; round 0 is the start program.
+
+        Raises:
+          CampaignError: the file is damaged; so do all that read it.
+        """
+        with self._decoding():
+            rows = self._connection.execute("SELECT * FROM rounds ORDER BY number").fetchall()
+            return [
+                RoundRecord(number, at, seconds, best, Counts(**json.loads(counts)))
+                for number, at, seconds, best, counts in rows
+            ]
 
     def islands(self) -> list[Island]:
         """The islands after the last committed round."""
-        rows = self._connection.execute("SELECT state FROM islands ORDER BY island").fetchall()
-        return [_from_bytes(blob) for (blob,) in rows]
+        with self._decoding():
+            rows = self._connection.execute("SELECT state FROM islands ORDER BY island").fetchall()
+            return [_from_bytes(blob) for (blob,) in rows]
 
     def known(self) -> tuple[np.ndarray, np.ndarray]:
         """Fingerprints and fitness of everything trained, in order."""
-        rows = self._connection.execute(
-            "SELECT print, fitness FROM candidates ORDER BY ordinal"
-        ).fetchall()
-        prints = np.array([row[0] for row in rows], np.int64)
-        return prints, np.array([row[1] for row in rows], np.float64)
+        with self._decoding():
+            rows = self._connection.execute(
+                "SELECT print, fitness FROM candidates ORDER BY ordinal"
+            ).fetchall()
+            prints = np.array([row[0] for row in rows], np.int64)
+            return prints, np.array([row[1] for row in rows], np.float64)
 
     def best(self, count: int) -> list[Candidate]:
         """The hall of fame: the fittest candidates, fittest first, earlier before later."""
-        rows = self._connection.execute(
-            "SELECT * FROM candidates ORDER BY fitness DESC, ordinal LIMIT ?", (count,)
-        ).fetchall()
-        return [Candidate(*row) for row in rows]
+        with self._decoding():
+            rows = self._connection.execute(
+                "SELECT * FROM candidates ORDER BY fitness DESC, ordinal LIMIT ?", (count,)
+            ).fetchall()
+            return [Candidate(*row) for row in rows]
 
     def ancestry(self, fingerprint: int) -> list[Candidate]:
         """A candidate and its ancestors, the start program first."""
         line: list[Candidate] = []
         seen: set[int] = set()
         while fingerprint != ROOT and fingerprint not in seen:
-            row = self._connection.execute(
-                "SELECT * FROM candidates WHERE print = ?", (fingerprint,)
-            ).fetchone()
+            with self._decoding():
+                row = self._connection.execute(
+                    "SELECT * FROM candidates WHERE print = ?", (fingerprint,)
+                ).fetchone()
             if row is None:
                 break
             seen.add(fingerprint)
@@ -174,12 +183,13 @@ class Store(Database[SearchConfig]):
 
     def improvements(self) -> list[Candidate]:
         """The candidates that were the best when they were found, in order."""
-        rows = self._connection.execute(
-            "SELECT * FROM (SELECT *, MAX(fitness) OVER (ORDER BY ordinal ROWS BETWEEN UNBOUNDED "
-            "PRECEDING AND 1 PRECEDING) AS before FROM candidates) "
-            "WHERE before IS NULL OR fitness > before ORDER BY ordinal"
-        ).fetchall()
-        return [Candidate(*row[:-1]) for row in rows]
+        with self._decoding():
+            rows = self._connection.execute(
+                "SELECT * FROM (SELECT *, MAX(fitness) OVER (ORDER BY ordinal ROWS BETWEEN "
+                "UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM candidates) "
+                "WHERE before IS NULL OR fitness > before ORDER BY ordinal"
+            ).fetchall()
+            return [Candidate(*row[:-1]) for row in rows]
 
 
 def _to_bytes(island: Island) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 import metaopt
 from metaopt import rules
-from metaopt.loading import card
+from metaopt.loading import card, with_rate
 
 LION = rules.library.get("lion")
 PARAMS = {"kernel": jnp.arange(6.0).reshape(2, 3) / 7, "bias": jnp.float32(0.5)}
@@ -85,6 +85,55 @@ def test_errors_name_what_is_near():
         metaopt.load("lion", 0.1, weight_decy=0.1)
 
 
+def test_a_campaigns_rule_has_the_rate_that_it_was_found_with(tmp_path):
+    text = "def rule(w, g, lr):\n  u = lr * g\n  return u\n"
+    assert with_rate(text, 1.0) == text
+    for rate in (0.5, 1e-05, 2.5e-07, 16.0):
+        (tmp_path / "best.rule").write_text(with_rate(text, rate))
+        assert metaopt.find(tmp_path)[1] == rate
+    updates, _ = metaopt.load(tmp_path).update({"x": 1.0}, metaopt.load(tmp_path).init({}))
+    assert updates["x"] == -16.0
+
+
+def test_a_known_name_comes_before_a_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("lion", "adan"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "best.rule").write_text(str(rules.library.get("sgd")))
+    assert metaopt.find("lion")[0].name == "lion"
+    assert metaopt.load("adan", 0.1).init(PARAMS)
+    assert metaopt.find("./lion")[0].name == metaopt.find(Path("lion"))[0].name == "sgd"
+    with pytest.raises(KeyError, match=r"no rule.*is \./adan"):
+        metaopt.find("adan")
+
+
+def test_hyperparameters_can_be_injected_into_whatever_is_loaded():
+    inject = optax.inject_hyperparams(metaopt.load)
+    for name, given in (("lion", {"b1": 0.8}), ("adan", {"weight_decay": 0.1})):
+        injected, plain = inject(name, 0.1, **given), metaopt.load(name, 0.1, **given)
+        a, _ = injected.update(GRADIENT, injected.init(PARAMS), PARAMS)
+        b, _ = plain.update(GRADIENT, plain.init(PARAMS), PARAMS)
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), a, b)
+    learned = inject("celo_v4", num_steps=10)
+    assert learned.init(PARAMS) is not None
+
+
+def test_wrong_hyperparameters_of_baselines_are_named():
+    with pytest.raises(TypeError, match="'adan' has no hyperparameter 'weight_decy'; did you mean"):
+        metaopt.load("adan", 0.1, weight_decy=0.1)
+    with pytest.raises(TypeError, match="'sgd_sai' has no hyperparameter 'zzz'; it has"):
+        metaopt.load("sgd_sai", 0.1, zzz=1)
+    with pytest.raises(TypeError, match="'ranger21' needs num_steps: pass num_steps="):
+        metaopt.load("ranger21", 0.1)
+
+
+def test_the_folder_of_a_meta_training_is_told_apart(tmp_path):
+    (tmp_path / "meta.sqlite").touch()
+    for take in (metaopt.load, metaopt.find):
+        with pytest.raises(FileNotFoundError, match=r"is a meta-training.*meta-train export"):
+            take(tmp_path)
+
+
 def test_a_hostile_file_is_refused(tmp_path):
     path = tmp_path / "hostile.rule"
     path.write_text("import os\ndef rule(w, g, lr):\n  u = lr * g\n  return u\n")
@@ -110,6 +159,9 @@ def test_a_loaded_rule_trains_an_nnx_model(monkeypatch):
     try:
         jax.config.update("jax_numpy_rank_promotion", "allow")  # flax's own LayerNorm broadcasts
         assert example.train(metaopt.load("lion", learning_rate=2e-3), steps=150) > 0.9
+        # A baseline, one that wants the length, a released rule, one that looks at the loss.
+        for name in ("adan", "adamwr", "normalized_sgd", "celo_v4"):
+            assert 0 <= example.train(example.loaded(name, None, 20), steps=2) <= 1
     finally:
         jax.config.update("jax_numpy_rank_promotion", "raise")
         sys.modules.pop("experiments.train_nnx", None)

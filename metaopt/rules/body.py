@@ -46,7 +46,10 @@ class Body:
         self.scalars: dict[int, str] = {}
         self.leaf_names: dict[int, str] = {}
         self.like = self.inputs[GRADIENT]
+        self.stepped: set[int] = set()
         for index, node in enumerate(self.graph.nodes):
+            if node.name == STEP or not self.stepped.isdisjoint(_nodes(node.args)):
+                self.stepped.add(index)
             if node.op == INPUT and node.name in self.inputs:
                 self.leaf_names[index] = self.inputs[node.name]
                 if self.graph.extents[index] is Extent.SCALAR:
@@ -179,7 +182,7 @@ class Body:
             statements.append((name, text))
             return name
 
-        printer = self._printer(leaf)
+        printer = self._printer(leaf | self._casts(leaf[arguments[0]]))
         printer.on_long = named
         counts = Counter(_uses(self.graph, sorted({*inside, index})))
         for part in sorted(inside):
@@ -203,6 +206,14 @@ class Body:
         self.trees[index] = name
         self.equations += [(n, mathematics(t)) for n, t in statements]
         self.equations.append((name, mathematics(text)))
+
+    def _casts(self, like: str) -> dict[int, str]:
+        """Scalars that follow from the step as a leaf function reads them, in the leaf's type.
+
+        They are arrays of their own, which would promote a bfloat16 leaf. Optax casts them as well.
+        """
+        names = {i: name for i, name in self.scalars.items() if i in self.stepped}
+        return {i: f"jnp.asarray({name}, {like}.dtype)" for i, name in names.items()}
 
     def _reach(self, root: int) -> tuple[set[int], list[int]]:
         """The nodes inside the expression of a tree, and the trees it is made from, in order."""

@@ -62,6 +62,7 @@ def docstring(lines: Sequence[str]) -> list[str]:
 
 def mathematics(code: str) -> str:
     """An expression of generated code as plain-text mathematics."""
+    code = re.sub(r"jnp\.asarray\((\w+), \w+\.dtype\)", r"\1", code)
     code = re.sub(r"jnp\.full_like\(\w+, (.*)\)", r"\1", code)
     for name, meaning in _MATHEMATICS.items():
         pattern = rf"\b{name}\b" if name.isidentifier() else re.escape(name)

@@ -4,6 +4,7 @@ import ast
 import difflib
 import inspect
 import keyword
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -27,6 +28,11 @@ MAX_STATEMENTS = 256
 MAX_STATES = 16
 MAX_HYPERPARAMETERS = 32
 MAX_NAME = 40
+ARGUMENTS = frozenset({"learning_rate", "program", "name_or_path", "hyperparameters"})
+"""Arguments of `transform` and `metaopt.load`, which no hyperparameter may be named like.
+
+They cannot be positional-only: `optax.inject_hyperparams` passes every argument by its name.
+"""
 
 _INFIX: dict[type[ast.operator], str] = {
     ast.Add: "+",
@@ -189,6 +195,13 @@ class _Reader:
             if value is None:
                 self.fail(default, "the default of a hyperparameter must be a number")
             hyperparameters.append((self.name(parameter, parameter.arg), value))
+        for name, _ in hyperparameters:
+            if name in ARGUMENTS:
+                self.fail(
+                    function,
+                    f"a hyperparameter named {name!r} could not be set: `metaopt.load` has an "
+                    "argument of that name; choose another name",
+                )
         named = [*states, *(name for name, _ in hyperparameters)]
         for name in named:
             if name in RESERVED or named.count(name) > 1:
@@ -203,9 +216,9 @@ class _Reader:
             and isinstance(first.value.value, str)
         ):
             return "", function.body
-        doc = inspect.cleandoc(first.value.value)
-        if '"""' in doc or "\\" in doc:
-            self.fail(first, 'a docstring holds neither """ nor a backslash')
+        doc = _clean(first.value.value)
+        if '"""' in doc or "\\" in doc or _UNPRINTABLE.search(doc):
+            self.fail(first, 'a docstring holds no """, no backslash and no control characters')
         return doc, function.body[1:]
 
     def outputs(self, node: ast.Return, states: tuple[str, ...]) -> tuple[str, ...]:
@@ -260,6 +273,17 @@ class _Reader:
             return constant(sign * float(value))
         except (ValueError, OverflowError):
             self.fail(node, "the number is beyond the range of float32")
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
+"""Characters, which escapes can make, that a rule's text would not bring back."""
+
+
+def _clean(doc: str) -> str:
+    """A docstring as it is read again from the text that a program is written as."""
+    while doc != (doc := "\n".join(map(str.rstrip, inspect.cleandoc(doc).split("\n")))):
+        pass  # a first line of spaces only moves the indentation to the next one
+    return doc
 
 
 def _near(name: str) -> str:

@@ -79,6 +79,7 @@ class Printer:
     guard: str = "1e-8"
     like: str = "g"
     on_long: Callable[[int, str], str] | None = None
+    _arrays: dict[int, bool] = field(default_factory=dict)
 
     def text(self, ref: Ref) -> Text:
         """The expression of a value."""
@@ -112,7 +113,11 @@ class Printer:
         """Whether a value is surely an array: Python's own numbers raise where arrays hold inf."""
         if isinstance(ref, float):
             return False
-        node = self.graph.nodes[ref]
+        if ref not in self._arrays:  # once a node: a shared one is asked for along every path
+            self._arrays[ref] = self._is_array(ref, self.graph.nodes[ref])
+        return self._arrays[ref]
+
+    def _is_array(self, ref: int, node: Node) -> bool:
         if node.op == INPUT:
             return self.graph.extents[ref] is Extent.TENSOR or node.name == "t"
         if node.op in ("+", "-", "*", "interp", "negative", "invert"):

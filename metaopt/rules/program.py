@@ -141,8 +141,10 @@ class Program:
         signature = [*self.inputs[: len(self.inputs) - len(named)], *named]
         lines = [f"def {self.name}({', '.join(signature)}):"]
         if self.doc:
-            lines += ['    """' + self.doc.replace("\n", "\n    ") + '"""']
-            lines = [line.rstrip() for line in lines[0:1] + lines[1].split("\n")]
+            # Behind a quotation mark of the docstring's own, the closing ones need their own line.
+            end = '\n"""' if self.doc.endswith('"') else '"""'
+            text = f'"""{self.doc}{end}'.split("\n")
+            lines += [f"    {line}".rstrip() for line in text]
         lines += [f"    {statement}" for statement in self.body]
         lines += [f"    return {', '.join(self.outputs)}"]
         return "\n".join(lines) + "\n"

@@ -1,5 +1,6 @@
 """The exported reading of a rule: an Optax optimizer as a person would write it."""
 
+import builtins
 import keyword
 import re
 from dataclasses import dataclass
@@ -16,12 +17,28 @@ from metaopt.rules.lowering import (
 from metaopt.rules.printing import Scope, number
 from metaopt.rules.program import PARAMETERS, RATE, STEP, Program
 
-__all__ = ["learning_rate_scale", "to_source"]
+__all__ = ["exported_name", "learning_rate_scale", "to_source"]
 
 _MODULE_NAMES = (
-    "jax jnp optax NamedTuple updates state params count learning_rate init update extra_args t lr"
+    "Any jax jnp optax NamedTuple updates state params count learning_rate init update extra_args "
+    "t lr"
 )
 _TRANSFORM = "optax.GradientTransformation"
+
+
+def exported_name(name: str) -> str:
+    """The name that the optimizer has in the source written of it.
+
+    It is the name asked for, with an underscore behind it where the module itself needs the name,
+    as it does `update` and `callable`.
+
+    Raises:
+      ValueError: `name` is not a Python identifier.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError(f"{name!r} can't be the name of a function")
+    taken = name in _MODULE_NAMES.split() or hasattr(builtins, name)
+    return f"{name}_" if taken else name
 
 
 def to_source(
@@ -40,7 +57,7 @@ def to_source(
 
     Args:
       program: the rule, best simplified.
-      name: name of the optimizer; the rule's own name if None.
+      name: name of the optimizer; the rule's own name if None. See `exported_name`.
       provenance: where the rule comes from, for the docstring.
       learning_rate: the learning rate that the rule was found with. Its product with the constant
         factor becomes the default; without it, users must give one.
@@ -51,9 +68,7 @@ def to_source(
     Raises:
       ValueError: `name` is not a Python identifier.
     """
-    name = program.name if name is None else name
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise ValueError(f"{name!r} can't be the name of a function")
+    name = exported_name(program.name if name is None else name)
     doc = program.doc
     program, scale = learning_rate_scale(program)
     default = None if learning_rate is None else learning_rate * scale
@@ -71,8 +86,6 @@ class _Writer:
 
     def __post_init__(self):
         graph = self.graph
-        if self.name in {*_MODULE_NAMES.split(), "jax", "optax"}:
-            self.name += "_"
         self.scope = Scope()
         self.scope.taken.update(_MODULE_NAMES.split(), (self.name, f"scale_by_{self.name}"))
         parameters = [n for n, _ in graph.program.hyperparameters]

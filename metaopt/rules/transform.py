@@ -61,10 +61,18 @@ def transform(
       >>> float(updates["x"])
       -1.5
     """
-    # inject_hyperparams hands back what `**` gathered as an argument of that name.
-    gathered = hyperparameters.pop("hyperparameters", {})
-    values = dict(gathered) if isinstance(gathered, Mapping) else {"hyperparameters": gathered}
-    return _compile(program, learning_rate, values | hyperparameters)
+    return _compile(program, learning_rate, ungathered(hyperparameters))
+
+
+def ungathered(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What a function gathered by `**hyperparameters`, as its caller meant it.
+
+    `optax.inject_hyperparams` hands back what `**` gathered as one argument of that name.
+    """
+    given = dict(hyperparameters)
+    gathered = given.pop("hyperparameters", {})
+    values = gathered if isinstance(gathered, Mapping) else {"hyperparameters": gathered}
+    return {**values, **given}
 
 
 def factory(program: Program) -> Callable[..., optax.GradientTransformationExtraArgs]:

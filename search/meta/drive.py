@@ -115,7 +115,7 @@ def _workers(
     """Where groups run."""
     on_gpu = jax.default_backend() != "cpu"
     if where.workers or where.address:
-        return executor(**where._asdict(), gpus=float(on_gpu), report=shown.say)
+        return executor(**where.options(), gpus=float(on_gpu), report=shown.say)
     keep_compiled(cache.directory() / "compiled")
     at_once = jax.local_device_count() if on_gpu else cores()
     return contextlib.nullcontext(InProcess(min(config.groups, at_once)))

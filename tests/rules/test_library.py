@@ -9,8 +9,10 @@ import numpy as np
 import optax
 import pytest
 
+from metaopt.baselines import BASELINES
 from metaopt.rules import library, parse, transform
 from metaopt.rules.reference import run
+from metaopt.rules.source import learning_rate_scale
 
 STEPS = 25
 RATE = 0.01
@@ -38,6 +40,11 @@ def _adam(w, g, m, v, decay=0.0):
     return m / (v**0.5 + 1e-8) + decay * w, m, v
 
 
+def _adagrad(w, g, m, v):
+    v = v + g * g
+    return g / (v**0.5 + 1e-10), m, v
+
+
 def _adamw_start(w, g, m, v):
     u, m, v = _adam(w, g, m, v, 0.01)
     return 0.001 * u, m, v
@@ -57,10 +64,10 @@ NAMESAKES = {
     "sgd": partial(optax.sgd, RATE),
     "momentum": partial(optax.sgd, RATE, momentum=0.9),
     "nesterov": partial(optax.sgd, RATE, momentum=0.9, nesterov=True),
-    "sign_sgd": partial(optax.sign_sgd, RATE),
+    "sign_gd": partial(optax.sign_sgd, RATE),
     "signum": partial(optax.signum, RATE, beta=0.9),
     "rmsprop": partial(optax.rmsprop, RATE, eps_in_sqrt=False),
-    "adagrad": partial(optax.adagrad, RATE, initial_accumulator_value=0.0),
+    "adagrad": _recurrence(_adagrad),
     "adam": partial(optax.adam, RATE),
     "adamw": partial(optax.adamw, RATE),
     "lion": partial(optax.lion, RATE),
@@ -81,7 +88,7 @@ def test_a_rule_file_is_in_the_house_form(name):
     program = library.get(name)
     assert program.doc
     assert parse(str(program)) == program
-    assert program.name == ("adamw_start" if name == "adamw_no_bias_correction" else name)
+    assert program.name == name
 
 
 @pytest.mark.parametrize("name", library.names())
@@ -103,6 +110,31 @@ def test_compiled_and_reference_follow_the_namesake(name):
                 np.testing.assert_allclose(a, c, rtol=1e-9, atol=1e-15)
                 np.testing.assert_allclose(-b, c, rtol=1e-9, atol=1e-15)
             params = optax.apply_updates(params, expected)
+
+
+SHARED = sorted({*library.names()} & {*BASELINES})
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_rule_and_a_baseline_of_one_name_are_one_method(name):
+    draw = np.random.default_rng(1)
+    rule, baseline = transform(library.get(name), RATE), BASELINES[name].factory(RATE)
+    with jax.enable_x64(True):
+        params = {"a": jnp.asarray(draw.normal(size=(2, 3))), "b": jnp.asarray(0.5)}
+        ours, theirs = rule.init(params), baseline.init(params)
+        for scale in (1e-4, 1.0, 1e-2):  # small at first, where an eps would show
+            grads = jax.tree.map(lambda x: jnp.asarray(scale * draw.normal(size=x.shape)), params)  # noqa: B023
+            updates, ours = rule.update(grads, ours, params)
+            expected, theirs = baseline.update(grads, theirs, params)
+            for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(expected), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9)
+            params = optax.apply_updates(params, expected)
+
+
+def test_what_the_adamw_of_lions_search_does_with_the_learning_rate():
+    program = library.get("adamw_no_bias_correction")
+    assert learning_rate_scale(program)[1] == 0.001
+    assert "0.001" in program.doc
 
 
 def test_an_unknown_name_gets_near_matches():

@@ -1,7 +1,7 @@
 """Rule text: what is read comes back, and what is wrong is said where it stands."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import programs
 
@@ -111,3 +111,23 @@ def test_read_refuses_what_is_no_rule_file(tmp_path):
 
 def test_the_language_has_the_published_functions():
     assert len(OPS) == 45
+
+
+@given(st.text(alphabet=" \t\n\r\x0c\"'ab\\\xa0\u2028", max_size=12) | st.text(max_size=9))
+@example('it ends in "quotes"')
+@example("\n    further in\n  less so")
+@example("a\rb")
+def test_a_docstring_is_refused_or_survives_being_written(doc):
+    text = f"def f(w, g, lr):\n  {doc!r}\n  u = lr * g\n  return u\n"
+    try:
+        program = parse(text)
+    except RuleError as error:
+        assert "a docstring holds no" in str(error)  # noqa: PT017
+    else:
+        assert parse(str(program)) == program
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "program", "name_or_path", "hyperparameters"])
+def test_hyperparameters_that_could_not_be_set_are_refused(name):
+    with pytest.raises(RuleError, match=f"a hyperparameter named '{name}' could not be set"):
+        parse(f"def f(w, g, lr, {name}=0.5):\n  u = {name} * g\n  return u\n")

@@ -5,6 +5,7 @@ import inspect
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import jax
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from strategies import SHAPES, agree, inputs, programs, spread
 
 from metaopt.rules import library, parse, to_source, transform
-from metaopt.rules.source import learning_rate_scale
+from metaopt.rules.source import exported_name, learning_rate_scale
 
 
 def load(source, name="exported"):
@@ -76,6 +77,25 @@ def test_states_keep_their_types(name, dtype):
     updates, new = jax.jit(optimizer.update)(params, state, params)
     assert jax.tree.map(jnp.result_type, new) == jax.tree.map(jnp.result_type, state)
     assert jax.tree.map(jnp.shape, updates) == jax.tree.map(jnp.shape, params)
+    assert jax.tree.map(jnp.result_type, updates) == jax.tree.map(jnp.result_type, params)
+
+
+def test_corrections_of_the_step_are_cast_as_optax_casts_them():
+    params = {"a": jnp.linspace(0.1, 2.0, 7, dtype=jnp.bfloat16)}
+    ours, theirs = load(to_source(library.get("adam"))).adam(0.1), optax.adam(0.1)
+    a, _ = ours.update(params, ours.init(params), params)
+    b, _ = theirs.update(params, theirs.init(params), params)
+    assert a["a"].dtype == b["a"].dtype == jnp.bfloat16
+    np.testing.assert_allclose(a["a"].astype(float), b["a"].astype(float), rtol=0.01)
+    assert "asarray" not in to_source(library.get("adam")).split("Args:")[2]  # the equations
+
+
+def test_a_long_chain_of_shared_scalars_is_written_soon():
+    chain = "".join(f"  a{i + 1} = a{i} + a{i}\n" for i in range(60))
+    text = f"def f(w, g, lr):\n  a0 = lr + 1\n{chain}  u = a60 * g\n  return u\n"
+    started = time.perf_counter()
+    to_source(parse(text))
+    assert time.perf_counter() - started < 20  # it was 2^60 steps
 
 
 def _python(*args):
@@ -188,11 +208,15 @@ def test_parameters_are_asked_for():
         optimizer.update([jnp.ones(2)], optimizer.init([jnp.ones(2)]))
 
 
-@pytest.mark.parametrize("name", ["jax", "optax", "state", "update", "init"])
+@pytest.mark.parametrize("name", ["jax", "optax", "state", "update", "init", "callable", "Any"])
 def test_any_name_will_do(name):
-    source = to_source(library.get("adam"), name=name)
-    make = [f for f in vars(load(source)).values() if inspect.isfunction(f)][-1]
-    assert make(0.1).init({}) is not None
+    for rule in ("adam", "add_sign"):
+        source = to_source(library.get(rule), name=name)
+        make = getattr(load(source), exported_name(name))
+        assert exported_name(name) == f"{name}_"
+        optimizer = make(optax.constant_schedule(0.1))
+        optimizer.update({}, optimizer.init({}), {})
+    assert exported_name("lion") == "lion"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "def", "1"])

@@ -180,6 +180,8 @@ def test_published_curves_are_drawn(tmp_path, capsys):
 
 
 def test_wrong_tasks_and_data_are_explained(capsys, monkeypatch, tmp_path):
+    assert main(["tasks", "plot", "held_out", "-o", str(tmp_path / "curves.xyz")]) == 2
+    assert "must end in .png" in capsys.readouterr().err
     monkeypatch.setenv("METAOPT_DATA", str(tmp_path))
     for arguments, message in (
         (["show", "mnist1d_mlp_65_relu_b32"], "did you mean mnist1d_mlp_64_relu_b32"),

@@ -1,3 +1,4 @@
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from search.cluster import executor
 from search.config import FunnelStage, VerdictConfig
 from search.distill import distill
 from search.evaluate import TrainingConfig, evaluate_programs, fitness_by_seed
+from search.export import Winner
 from search.store import Store
 
 QUADRATIC = "quadratic_12x8_4_cond10_noise0_seed0"
@@ -58,6 +60,34 @@ def test_the_verdict_is_on_fresh_seeds_with_one_budget(finished):
     )  # fmt: skip
     again = evaluate_programs([winner], training, split="test").losses[0, 0]
     np.testing.assert_array_equal(again, row["losses"])
+
+
+def test_the_rate_that_a_rule_was_found_with_goes_with_it(tmp_path):
+    rates = (4.0, 16.0)  # 1 is none of them
+    training = replace(tiny().training, rates=rates)
+    config = replace(
+        tiny(),
+        rounds=1,
+        training=training,
+        funnel=(FunnelStage(replace(training, num_seeds=2), 3),),
+        verdict=VerdictConfig(rates=(1.0,), tuning_seeds=1, seeds=1),
+    )
+    with closing(Store.create(tmp_path / "campaign", config)) as store:
+        with store.locked(), executor() as where:
+            assert advance(store, where)
+            finish.write_best(store)
+            assert find(store.folder)[1] == Winner.of(store).rate == store.best(1)[0].rate
+            finish.finish(store, lambda _: None)
+        rate = store.note("winner")["rate"]
+        assert rate in rates
+        assert rate == find(store.folder)[1] == Winner.of(store).rate
+        used = {row["name"]: row["rate"] for row in store.note("verdict")["rows"]}
+        assert used["winner"] == rate
+        assert used["start"] == store.improvements()[0].rate in rates
+        # An older campaign noted none.
+        store.set_note("winner", {k: v for k, v in store.note("winner").items() if k != "rate"})
+        finish.finish(store, lambda _: None)
+        assert find(store.folder)[1] == Winner.of(store).rate == 1.0
 
 
 def test_what_is_noted_is_not_done_again(finished):
