@@ -29,6 +29,10 @@ In the equations `w` are the parameters, `g` the gradient, `lr` the learning rat
 counted from 1; `x_hat` is the moving average `x` divided by 1 - decay^t; products, powers, roots
 and quotients of arrays are elementwise, `@` is the product of matrices.
 
+Parameters may be bfloat16; where a method keeps its averages in the dtype of the parameters, as
+Optax does, those with a decay close to 1 then hardly move, so keep a float32 copy of the
+parameters for long trainings. Complex parameters are right only where Optax's own functions are.
+
 State is its size over that of the float32 parameters, on a small network; a wrapper's includes
 that of Adam inside. "Checked against" names the implementations that tests follow step by step in
 float64; `equations` is a separate reading of the publication in numpy.

@@ -106,7 +106,7 @@ def test_frugal_draws_columns_without_repetition_and_anew():
     state, drawn = optimizer.init(params), []
     for _ in range(6):
         _, state = optimizer.update(params, state, params)
-        drawn.append(tuple(np.asarray(optax.tree.get(state, "columns")["w"])))
+        drawn.append(tuple(np.asarray(optax.tree.get(state, "columns")[0])))
     assert all(len(set(columns)) == 3 for columns in drawn)
     assert drawn[0] == drawn[1]
     assert drawn[2] == drawn[3]
