@@ -166,10 +166,11 @@ def over_stacks(
 
 
 def _at_once(see: Callable[..., list[jax.Array]], kind: tuple[Any, ...]) -> bool:
-    """Whether a stack is evaluated with others."""
+    """Whether a stack is evaluated with others; those that are sharded stay where they are."""
     shape = _shape(jax.eval_shape(jax.vmap(see), *kind))
     looped = members(kind) > 1 and jax.default_backend() == "cpu"
-    return math.prod(shape[1:]) <= _SMALL and not looped
+    sharded = any(any(jax.typeof(x).sharding.spec) for x in jax.tree.leaves(kind))
+    return math.prod(shape[1:]) <= _SMALL and not looped and not sharded
 
 
 def _shape(features: Sequence[jax.Array]) -> tuple[int, ...]:

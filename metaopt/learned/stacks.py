@@ -60,13 +60,14 @@ class Stacks(NamedTuple):
 
 
 def alike(params: Any) -> Stacks:
-    """Stack tensors of one shape."""
+    """Stack tensors of one shape that are sharded alike."""
     leaves, tree = jax.tree.flatten(params)
     found: dict[Any, list[int]] = {}
     for i, leaf in enumerate(leaves):
         alone = i if jnp.size(leaf) > _LARGE else None
-        found.setdefault((jnp.shape(leaf), alone), []).append(i)
-    return Stacks(tree, tuple(map(tuple, found.values())), tuple(shape for shape, _ in found))
+        sharding = jax.typeof(leaf).sharding
+        found.setdefault((jnp.shape(leaf), sharding, alone), []).append(i)
+    return Stacks(tree, tuple(map(tuple, found.values())), tuple(shape for shape, *_ in found))
 
 
 def over(function: Callable[..., Any], *stacks: Sequence[Any]) -> list[Any]:

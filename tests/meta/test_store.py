@@ -84,7 +84,7 @@ def test_stopping_and_going_on_is_the_same(tmp_path, whole, seconds):
 
 @pytest.mark.parametrize("method", ["full_es", pytest.param("backprop", marks=pytest.mark.slow)])
 def test_every_kind_of_carry_comes_back(tmp_path, method):
-    config = single(estimator=EstimatorConfig(method, truncation=2), steps=6)
+    config = single(estimator=EstimatorConfig(method, truncation=2), keep=6, steps=6)
     expected = finished(run(tmp_path / "whole", config))
     with closing(MetaStore.create(tmp_path / "cut", config)) as store:
         asked = iter(range(99))
