@@ -251,7 +251,7 @@ def _directions(
 
 
 def _momentum(weights: jax.Array, g: jax.Array, acc: Accumulators, unit: jax.Array) -> jax.Array:
-    return sum((w * unit * x for w, x in zip(weights, (g, *acc.m), strict=True)), 0.0 * g)
+    return sum((w * unit * x for w, x in zip(weights, (g, *acc.m), strict=True)), jnp.zeros_like(g))
 
 
 # ---------------------------------------------------------------- what there is to see of a tensor

@@ -139,7 +139,7 @@ def over_stacks(
       layers: its weights.
       see: what stacks hold of a tensor -> its features, which are normalized here over the tensor:
         x rsqrt(1e-5 + mean(x^2)).
-      stacks: of one thing or more.
+      stacks: of one thing or more, the tensors first.
       common: further features, scalars, the same for all tensors.
       own: a stack of float32 (features,), weights of each tensor's own: the sum of normalized
         features with these is added to the first output.
@@ -148,7 +148,7 @@ def over_stacks(
       A stack of the outputs, each of the shape that the features broadcast to.
     """
     kinds = list(zip(*stacks, strict=True))
-    small = [i for i, kind in enumerate(kinds) if _at_once(see, kind)]
+    small = [i for i, kind in enumerate(kinds) if _at_once(kind)]
     weights = list(own or [None] * len(kinds))
     joined: dict[int, list[jax.Array]] = {}
     if len(small) > 1:
@@ -165,12 +165,11 @@ def over_stacks(
     ]
 
 
-def _at_once(see: Callable[..., list[jax.Array]], kind: tuple[Any, ...]) -> bool:
+def _at_once(kind: tuple[Any, ...]) -> bool:
     """Whether a stack is evaluated with others; those that are sharded stay where they are."""
-    shape = _shape(jax.eval_shape(jax.vmap(see), *kind))
     looped = members(kind) > 1 and jax.default_backend() == "cpu"
     sharded = any(any(jax.typeof(x).sharding.spec) for x in jax.tree.leaves(kind))
-    return math.prod(shape[1:]) <= _SMALL and not looped and not sharded
+    return math.prod(kind[0].shape[1:]) <= _SMALL and not looped and not sharded
 
 
 def _shape(features: Sequence[jax.Array]) -> tuple[int, ...]:
