@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
+from search.bench.contenders import name_of
 from search.bench.results import Trials
 
 
 @pytest.fixture(scope="session")
 def measured():
-    """(plan, task, setting, rng) -> made-up trials of an optimizer, of the shapes planned."""
+    """(plan, task, rng) -> made-up trials of all optimizers in all settings, as planned."""
 
-    def make(plan, task, setting, rng):
+    def one(plan, task, setting, rng):
         points = plan.intervals(setting.length)
         return Trials(
             {"learning_rate": np.geomspace(0.1, 1.0, plan.trials)},
@@ -18,5 +19,12 @@ def measured():
             *rng.uniform(size=(2, plan.trials, plan.seeds, points)).astype(np.float32),
             rng.uniform(size=(plan.trials, plan.seeds)).astype(np.float32),
         )
+
+    def make(plan, task, rng):
+        return {
+            (setting, name_of(optimizer)): one(plan, task, setting, rng)
+            for setting in plan.settings
+            for optimizer in plan.optimizers
+        }
 
     return make

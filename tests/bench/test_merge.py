@@ -26,12 +26,7 @@ def made(tmp_path, measured):
         plan = store.create(folder, dataclasses.replace(PLAN, **changes))
         rng = np.random.default_rng([ord(c) for c in name])
         for task in done:
-            trials = {
-                (setting, name_of(optimizer)): measured(plan, task, setting, rng)
-                for setting in plan.settings
-                for optimizer in plan.optimizers
-            }
-            store.write(folder, task, FACTS, trials, config=plan)
+            store.write(folder, task, FACTS, measured(plan, task, rng), config=plan)
         costs = {name_of(optimizer): Cost(1.0, 2.0) for optimizer in plan.optimizers}
         store.write_costs(folder, costs, {"device": name})
         return folder

@@ -10,7 +10,6 @@ import pytest
 
 from search.bench import drive, report, store
 from search.bench.config import BenchConfig
-from search.bench.contenders import name_of
 from search.bench.results import Cost, Facts
 from search.drive import Where
 from search.errors import UserError
@@ -27,12 +26,7 @@ def fill(measured):
     def make(folder, plan=PLAN, tasks=TASKS):
         plan, rng = store.create(folder, plan), np.random.default_rng(0)
         for task in tasks:
-            trials = {
-                (setting, name_of(optimizer)): measured(plan, task, setting, rng)
-                for setting in plan.settings
-                for optimizer in plan.optimizers
-            }
-            store.write(folder, task, FACTS, trials, config=plan)
+            store.write(folder, task, FACTS, measured(plan, task, rng), config=plan)
         store.write_costs(folder, {"adam": Cost(1.0, 2.0)}, {"device": "none"})
         return folder
 
