@@ -182,7 +182,8 @@ class Body:
             statements.append((name, text))
             return name
 
-        printer = self._printer(leaf | self._casts(leaf[arguments[0]]))
+        like = leaf[arguments[0]] if arguments else self.like
+        printer = self._printer(leaf | self._casts(like))
         printer.on_long = named
         counts = Counter(_uses(self.graph, sorted({*inside, index})))
         for part in sorted(inside):
