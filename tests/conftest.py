@@ -4,6 +4,15 @@ import os
 # accelerator can still ask for it: `JAX_PLATFORMS=cuda make test`.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+# Most of what tests compile runs once, so compiling must be quick and its result need not be: this
+# halves the time of the whole suite. Whoever sets the variable, if only to "", has it their way.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    " --xla_cpu_use_fusion_emitters=false"
+    " --xla_cpu_parallel_codegen_split_count=1",
+)
+
 import hypothesis
 import jax
 
