@@ -23,13 +23,13 @@ from search.meta.ahead import compiling
 from search.meta.config import MetaConfig
 from search.meta.live import Snapshot, View, panel, view
 from search.meta.store import MetaStore
-from search.meta.train import first_weights
+from search.meta.train import begun_from, first_weights
 from search.meta.work import built
 from search.stop import Stop
 from search.views import duration
 from tasks.data import cache
 
-PROVENANCE = "provenance"
+BEGUN_FROM, PROVENANCE = "begun_from", "provenance"
 
 
 def run(config: Path, out: Path, where: Where, *, seed: int | None, steps: int | None) -> int:
@@ -38,6 +38,7 @@ def run(config: Path, out: Path, where: Where, *, seed: int | None, steps: int |
     loaded = checked(config_file.changed(loaded, seed=seed, steps=steps), str(config))
     with closing(MetaStore.create(out, loaded)) as store:
         write_whole(out / CONFIG, to_json(loaded) + "\n")
+        store.set_note(BEGUN_FROM, begun_from(loaded))
         return _drive(store, where)
 
 

@@ -64,6 +64,7 @@ def card(store: MetaStore, weights: Weights, name: str) -> dict[str, Any]:
         "meta_parameters": count(weights.theta),
         "meta_updates": weights.step,
         "inner_steps": summary.inner_steps(records),
+        "begun_from": store.note("begun_from") or [],
         "trained_on": _tasks(config, records),
         "horizon": _horizon(config),
         "meta_loss": {

@@ -2,6 +2,7 @@
 
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -79,12 +80,7 @@ def first_weights(config: MetaConfig) -> Theta:
     network = built(config.network)
     if not config.start:
         return network.init(jax.random.fold_in(jax.random.key(config.seed), 0))
-    path = released.find(config.start)
-    if path is None:
-        raise FileNotFoundError(
-            f"{config.start!r} is neither a file *{checkpoint.SUFFIX} nor a released optimizer's "
-            f"name: those are {', '.join(released.names())}"
-        )
+    path = _file(config.start)
     given, theta = released.read(path)
     if (given.contract, given.sizes) != (network.contract, network.sizes):
         raise checkpoint.CheckpointError(
@@ -92,6 +88,29 @@ def first_weights(config: MetaConfig) -> Theta:
             f"asks for {network.contract} of {dict(network.sizes)}: they must be the same"
         )
     return theta
+
+
+def begun_from(config: MetaConfig) -> list[dict[str, Any]]:
+    """What the weights that a meta-training begins with were trained for before, oldest first.
+
+    Raises:
+      FileNotFoundError, CheckpointError: the card of `config.start` cannot be read.
+    """
+    if not config.start:
+        return []
+    card = checkpoint.read_card(_file(config.start))
+    last = {key: card.get(key) for key in ("name", "meta_updates", "inner_steps")}
+    return [*card.get("begun_from", ()), last]
+
+
+def _file(start: str) -> Path:
+    path = released.find(start)
+    if path is None:
+        raise FileNotFoundError(
+            f"{start!r} is neither a file *{checkpoint.SUFFIX} nor a released optimizer's "
+            f"name: those are {', '.join(released.names())}"
+        )
+    return path
 
 
 def advance(config: MetaConfig, state: State, executor: Executor) -> tuple[State, Record]:

@@ -15,7 +15,9 @@ from shell import Shell
 
 from metaopt.learned import adafac_mlp, checkpoint
 from search.cli import main
+from search.meta.config import MetaConfig
 from search.meta.store import FILENAME, MetaStore
+from search.meta.train import begun_from
 
 # One process runs all of these: they share what was run first, and only one may have Ray.
 pytestmark = pytest.mark.xdist_group("ray")
@@ -171,6 +173,7 @@ def test_export(metaopt, whole, monkeypatch, capsys):
     }  # fmt: skip
     assert card["horizon"]["longest"] == 12
     assert card["meta_loss"]["at_last"] == pytest.approx(np.mean([r.loss for r in records[-2:]]))
+    assert card["begun_from"] == []
     assert card["config"]["steps"] == 30
     assert "jax" in card["made_on"][0]["software"]
 
@@ -182,6 +185,13 @@ def test_weights_can_be_gone_on_from(metaopt, whole, tmp_path):
     (metaopt.folder / "more.py").write_text(text)
     done = metaopt("meta-train", "run", "more.py", "--out", "more")
     assert done.returncode == 0, done.stderr
+    # The cards add up: no weights are younger than they look.
+    second = tmp_path / "second.safetensors"
+    assert main(["meta-train", "export", str(metaopt.folder / "more"), "-o", str(second)]) == 0
+    first = {"name": "first", "meta_updates": 30, "inner_steps": 30 * 2 * 2 * 2 * 3}
+    assert checkpoint.read_card(second)["begun_from"] == [first]
+    config = MetaConfig(start=str(second))
+    assert [card["name"] for card in begun_from(config)] == ["first", "second"]
 
 
 def test_report(metaopt, whole):
