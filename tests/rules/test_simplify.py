@@ -1,7 +1,5 @@
 """Simplification keeps the meaning; the canonical form sees what is the same."""
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from strategies import agree, inputs, programs, spread, updates
@@ -69,11 +67,10 @@ def test_the_programs_names_stay():
     assert [s.target for s in simplify(body(text)).body] == ["both", "u"]
 
 
-def test_takes_bounded_time():
+def test_what_cannot_be_shortened_stays_as_it_is_however_deep():
     lines = ["x = g * w", *(f"x = {op}(x)" for op in ("sin", "exp", "cube", "exp") * 20)]
-    start = time.monotonic()
-    simplify(body("\n".join([*lines, "u = lr * x", "return u"])))
-    assert time.monotonic() - start < 20
+    deep = body("\n".join([*lines, "u = lr * x", "return u"]))
+    assert [s.op for s in simplify(deep).body] == [s.op for s in deep.body]
 
 
 SAME = [
