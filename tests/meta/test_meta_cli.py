@@ -85,7 +85,9 @@ def test_resuming_a_finished_one_only_says_what_it_came_to(metaopt, whole):
     same(found(whole[0]), before)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_interrupted_then_resumed_is_as_if_never_interrupted(metaopt, whole, number):
     name = f"interrupted_{number.name}"
     # More steps, since it must not end before the signal comes; the same up to there.

@@ -85,7 +85,9 @@ def test_resuming_a_finished_campaign_says_so(metaopt, campaign):
     assert "is finished" in done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_interrupted_then_resumed_is_as_if_never_interrupted(metaopt, campaign, number):
     folder, _ = campaign
     name = f"interrupted_{number.name}"
