@@ -22,14 +22,12 @@ from search.meta import campaign, summary
 from search.meta.ahead import compiling
 from search.meta.config import MetaConfig
 from search.meta.live import Snapshot, View, panel, view
-from search.meta.store import MetaStore
+from search.meta.store import BEGUN_FROM, PROVENANCE, MetaStore
 from search.meta.train import begun_from, first_weights
 from search.meta.work import built
 from search.stop import Stop
 from search.views import duration
 from tasks.data import cache
-
-BEGUN_FROM, PROVENANCE = "begun_from", "provenance"
 
 
 def run(config: Path, out: Path, where: Where, *, seed: int | None, steps: int | None) -> int:
@@ -38,7 +36,6 @@ def run(config: Path, out: Path, where: Where, *, seed: int | None, steps: int |
     loaded = checked(config_file.changed(loaded, seed=seed, steps=steps), str(config))
     with closing(MetaStore.create(out, loaded)) as store:
         write_whole(out / CONFIG, to_json(loaded) + "\n")
-        store.set_note(BEGUN_FROM, begun_from(loaded))
         return _drive(store, where)
 
 
@@ -75,6 +72,7 @@ def checked(config: MetaConfig, where: str) -> MetaConfig:
             config = replace(config, tasks=replace(config.tasks, suite=suite))
         if config.start:
             first_weights(config)
+            begun_from(config)
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{where}: {config_file.message(error)}") from None
     except (CheckpointError, FileNotFoundError) as error:
@@ -104,6 +102,8 @@ def _advance(store: MetaStore, where: Where, shown: View, stop: Stop) -> bool:
     if provenance() not in machines:
         store.set_note(PROVENANCE, [*machines, provenance()])
     config, step = store.config(), len(store.records())
+    if not step:
+        store.set_note(BEGUN_FROM, begun_from(config))
     here = not (where.workers or where.address)
     ahead = compiling(config, step) if here else contextlib.nullcontext()
     with stop.patiently(), _workers(config, where, shown) as workers, ahead:

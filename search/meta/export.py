@@ -15,7 +15,7 @@ from metaopt.learned import checkpoint, count
 from search.errors import UserError
 from search.meta import summary, validate
 from search.meta.config import MetaConfig
-from search.meta.store import MetaStore, Weights
+from search.meta.store import BEGUN_FROM, PROVENANCE, MetaStore, Weights
 from search.meta.train import Record
 from search.meta.work import built
 
@@ -64,7 +64,7 @@ def card(store: MetaStore, weights: Weights, name: str) -> dict[str, Any]:
         "meta_parameters": count(weights.theta),
         "meta_updates": weights.step,
         "inner_steps": summary.inner_steps(records),
-        "begun_from": store.note("begun_from") or [],
+        "begun_from": store.note(BEGUN_FROM) or [],
         "trained_on": _tasks(config, records),
         "horizon": _horizon(config),
         "meta_loss": {
@@ -76,7 +76,7 @@ def card(store: MetaStore, weights: Weights, name: str) -> dict[str, Any]:
         "seed": config.seed,
         "metaopt": metaopt.__version__,
         "date": date,
-        "made_on": store.note("provenance") or [],
+        "made_on": store.note(PROVENANCE) or [],
         "config": dataclasses.asdict(config),
     }
 

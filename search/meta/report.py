@@ -15,7 +15,7 @@ from search.errors import write_whole
 from search.figures import THEMES
 from search.meta import page, plots, summary
 from search.meta.config import MetaConfig
-from search.meta.store import MetaStore, Validation
+from search.meta.store import PROVENANCE, MetaStore, Validation
 from search.meta.train import Record
 from search.meta.work import built
 from search.report import PAGE
@@ -81,7 +81,7 @@ def gather(store: MetaStore) -> Report:
         records=records,
         validations=store.validations(),
         committed_at=store.committed_at(),
-        machines=store.note("provenance") or (),
+        machines=store.note(PROVENANCE) or (),
         levels=_levels(config, records),
         figures={},
     )

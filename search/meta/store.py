@@ -22,6 +22,8 @@ from search.meta.work import built, inner
 from search.trees import packed, unpacked
 
 FILENAME = "meta.sqlite"
+BEGUN_FROM, PROVENANCE = "begun_from", "provenance"
+"""Notes: what the first weights had been trained for before, and the machines that trained."""
 
 _SCHEMA = """
 CREATE TABLE updates (step INTEGER PRIMARY KEY, committed_at REAL NOT NULL, record TEXT NOT NULL);

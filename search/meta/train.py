@@ -99,8 +99,12 @@ def begun_from(config: MetaConfig) -> list[dict[str, Any]]:
     if not config.start:
         return []
     card = checkpoint.read_card(_file(config.start))
-    last = {key: card.get(key) for key in ("name", "meta_updates", "inner_steps")}
-    return [*card.get("begun_from", ()), last]
+    before = card.get("begun_from", [])
+    if not isinstance(before, list):
+        raise checkpoint.CheckpointError(
+            f"the card of {config.start} has begun_from {before!r}: it must be a list"
+        )
+    return [*before, {key: card.get(key) for key in ("name", "meta_updates", "inner_steps")}]
 
 
 def _file(start: str) -> Path:

@@ -194,6 +194,10 @@ def test_weights_can_be_gone_on_from(metaopt, whole, tmp_path):
     assert checkpoint.read_card(second)["begun_from"] == [first]
     config = MetaConfig(start=str(second))
     assert [card["name"] for card in begun_from(config)] == ["first", "second"]
+    card = second.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"begun_from": 3}))
+    with pytest.raises(checkpoint.CheckpointError, match="begun_from 3: it must be a list"):
+        begun_from(config)
 
 
 def test_report(metaopt, whole):
