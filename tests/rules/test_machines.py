@@ -150,7 +150,7 @@ def test_host_and_interpreter_in_single_precision(program):
 
 @pytest.fixture(scope="module")
 def mutants():
-    (*_, (_, genomes, _)) = generations(12, 150, seed=11)
+    (*_, (_, genomes, _)) = generations(12, 250, seed=11)
     return genomes
 
 

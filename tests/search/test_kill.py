@@ -69,7 +69,7 @@ def drive(folder, cache, kill=None):
     return line, driver.returncode
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(tmp_path, kills):
     draw = random.Random(20)
     cache, folder = tmp_path / "cache", tmp_path / "killed"
@@ -87,7 +87,7 @@ def test_killed_at_random_moments(tmp_path, kills):
                 last.append(store.rounds()[-1].number if store.rounds() else -1)
     print("killed after", killed, "rounds", last)
     assert last == sorted(last)
-    assert len(set(last)) > (kills + 1) // 4  # there was progress between the kills
+    assert len(set(last)) > kills // 4  # there was progress between the kills
     assert last[-1] < CONFIG.rounds
     assert drive(folder, cache) == ("complete", 0)
 
